@@ -1,0 +1,1 @@
+"""podium: from a competition's images to a checked, scored submission."""

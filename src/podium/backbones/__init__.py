@@ -1,0 +1,3 @@
+"""Pretrained trunks."""
+
+NETWORKS: dict[str, object] = {}

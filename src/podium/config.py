@@ -1,0 +1,241 @@
+"""params.yaml and a competition's YAML -> frozen models. The only place that reads them.
+
+Validation has no side effects and needs no data: a wrong name fails here, before any expensive work,
+and the message lists the right ones.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
+
+from podium import paths, plugins
+from podium.backbones import NETWORKS
+from podium.ensembles import Ensemble
+from podium.errors import PodiumError
+from podium.folds import FoldScheme
+from podium.frozen import Frozen
+from podium.heads import Head
+from podium.images import Resize
+from podium.layouts import Layout
+from podium.metrics import METRICS
+from podium.pooling import POOLINGS
+from podium.sources import Source
+from podium.tasks import Task
+from podium.views import VIEWS
+
+# What DVC can use as a key of `foreach`: a dot breaks `members.${key}`, `@` and integers fail.
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_COMPETITION_NAME = re.compile(r"[a-z][a-z0-9_-]*")
+# DVC leaves params of these names out of its run cache key, so a change would go unnoticed.
+_INVISIBLE_TO_DVC = ("size", "nfiles")
+
+
+class Folds(Frozen):
+    """How rows are split; `file` names a folds table of the user's own instead."""
+
+    scheme: FoldScheme = "stratified"
+    k: int = Field(5, ge=2)
+    repeats: int = Field(1, ge=1)
+    file: Path | None = None
+
+
+class Views(Frozen):
+    """The views of each image that heads are trained on, and those that predictions are averaged over."""
+
+    train: tuple[str, ...] = Field(("identity",), min_length=1)
+    test: tuple[str, ...] = Field(("identity",), min_length=1)
+
+
+class Backbone(Frozen):
+    """A pretrained network and all that changes its features."""
+
+    network: str
+    pooling: str = "avg"
+    resize: Resize = Resize()
+    engine: Literal["auto", "keras", "openvino"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    batch: int = Field(32, ge=1)
+
+
+class Member(Frozen):
+    """One head on one backbone, or (a fusion) on several backbones' concatenated features."""
+
+    backbones: tuple[str, ...] = Field(min_length=1)
+    head: Head
+
+
+class Submission(Frozen):
+    """What is done to predictions on the way out; applied to out-of-fold rows before they are scored."""
+
+    clip: tuple[float, float] | None = None
+
+
+class Holdout(Frozen):
+    """The part of the labelled rows that the competition itself keeps back as its test set."""
+
+    fraction: float = Field(gt=0, lt=1)
+    stratify: tuple[str, ...] = ()
+    seed: int = 0
+
+
+class Params(Frozen):
+    """params.yaml: every choice that changes a number."""
+
+    competition: str
+    seed: int = Field(ge=0)
+    limit: int | None = Field(None, ge=1)
+    folds: Folds
+    views: Views
+    backbones: dict[str, Backbone]
+    members: dict[str, Member]
+    fusions: dict[str, Member]
+    ensemble: Ensemble
+    submission: Submission
+
+    def models(self) -> dict[str, Member]:
+        """Return every model that makes a predictions file, sorted by name: the bank."""
+        return dict(sorted((self.members | self.fusions).items()))
+
+
+class Competition(Frozen):
+    """competitions/C.yaml: where the data comes from, what is asked and how it is scored."""
+
+    title: str
+    source: Source
+    layout: Layout
+    task: Task
+    metric: str
+    metrics: tuple[str, ...] = ()
+    holdout: Holdout | None = None
+    sample_submission: str | None = None  # a file of the raw data; without one, prepare makes it
+    submission_columns: tuple[str, ...] = ()  # the id's first; of the sample that prepare makes
+
+    def all_metrics(self) -> tuple[str, ...]:
+        """Return the official metric, then those reported beside it."""
+        return (self.metric, *(name for name in self.metrics if name != self.metric))
+
+
+class Config(Frozen):
+    """Both files, checked against each other."""
+
+    params: Params
+    competition: Competition
+
+
+def load(path: Path = paths.PARAMS) -> Config:
+    """Read and check params.yaml and the competition that it names; raises PodiumError in one line."""
+    params = load_params(path)
+    return Config.model_construct(params=params, competition=load_competition(params.competition, str(path)))
+
+
+def load_params(path: Path = paths.PARAMS) -> Params:
+    """Read and check params.yaml alone."""
+    raw = _read(path)
+    for place in _invisible(raw):
+        raise PodiumError(f"{path}: {place}: DVC ignores params of this name; call it something else")
+    where = f"{path}: "
+    for section in ("backbones", "members", "fusions"):
+        _check_names(raw.get(section), f"{where}{section}")
+    backbones = raw.get("backbones") or {}
+    twice = set(raw.get("members") or {}) & set(raw.get("fusions") or {})
+    if twice:
+        raise PodiumError(f"{where}fusions.{min(twice)}: a member has this name already; choose another")
+    read = dict(raw)
+    for section in ("members", "fusions"):
+        read[section] = {
+            name: _member(spec, f"{where}{section}.{name}", backbones, fused=section == "fusions")
+            for name, spec in (raw.get(section) or {}).items()
+        }
+    read["ensemble"] = _plugin("ensembles", raw.get("ensemble"), f"{where}ensemble", "method")
+    params = _validated(Params, read, where)
+    if not _COMPETITION_NAME.fullmatch(params.competition):
+        raise PodiumError(f"{where}competition: {params.competition!r} must match {_COMPETITION_NAME.pattern}")
+    for name, backbone in params.backbones.items():
+        at = f"{where}backbones.{name}"
+        _choose(backbone.network, NETWORKS, f"{at}.network", "network")
+        _choose(backbone.pooling, POOLINGS, f"{at}.pooling", "pooling")
+    for role in ("train", "test"):
+        for view in getattr(params.views, role):
+            _choose(view, VIEWS, f"{where}views.{role}", "view")
+    if not params.models():
+        raise PodiumError(f"{where}members: at least one member or fusion is needed")
+    return params
+
+
+def load_competition(name: str, params_file: str = "params.yaml") -> Competition:
+    """Read and check competitions/NAME.yaml."""
+    path = paths.competition(name)
+    if not path.exists():
+        known = sorted(found.stem for found in paths.COMPETITIONS.glob("*.yaml"))
+        raise PodiumError(f"{params_file}: competition: there is no {path}; choose one of: {', '.join(known)}")
+    raw = _read(path)
+    read = dict(raw)
+    for key, kind in (("source", "sources"), ("layout", "layouts"), ("task", "tasks")):
+        read[key] = _plugin(kind, raw.get(key), f"{path}: {key}", "kind")
+    competition = _validated(Competition, read, f"{path}: ")
+    for metric in competition.all_metrics():
+        _choose(metric, METRICS, f"{path}: metric", "metric")
+    return competition
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        raw = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise PodiumError(f"{path}: no such file here; run podium in the repository's root") from None
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else "?"
+        raise PodiumError(f"{path}: line {line}: not valid YAML ({error.problem})") from None
+    if not isinstance(raw, dict):
+        raise PodiumError(f"{path}: must be a mapping of keys to values")
+    return raw
+
+
+def _validated(model: Any, read: Mapping[str, Any], where: str) -> Any:
+    try:
+        return model.model_validate(read)
+    except ValidationError as error:
+        raise PodiumError(plugins.explain(error, where, model)) from None
+
+
+def _plugin(kind: str, spec: Any, where: str, name_key: str) -> Any:
+    if not isinstance(spec, Mapping) or not isinstance(spec.get(name_key), str):
+        choices = ", ".join(plugins.names(kind))
+        raise PodiumError(f"{where}.{name_key}: this key is required; choose one of: {choices}")
+    options = {key: value for key, value in spec.items() if key != name_key}
+    return plugins.make(kind, spec[name_key], options, where, name_key)
+
+
+def _member(spec: Any, where: str, backbones: Mapping[str, Any], *, fused: bool) -> Member:
+    key = "backbones" if fused else "backbone"
+    if not isinstance(spec, Mapping) or key not in spec:
+        raise PodiumError(f"{where}.{key}: this key is required; choose from: {', '.join(backbones)}")
+    used = tuple(spec[key]) if fused else (spec[key],)
+    for name in used:
+        _choose(name, backbones, f"{where}.{key}", "backbone")
+    head = _plugin("heads", {k: v for k, v in spec.items() if k != key}, where, "head")
+    return Member(backbones=used, head=head)
+
+
+def _choose(name: Any, choices: Mapping[str, Any], where: str, what: str) -> None:
+    if name not in choices:
+        raise PodiumError(f"{where}: unknown {what} {name!r}; choose one of: {', '.join(sorted(choices))}")
+
+
+def _check_names(section: Any, where: str) -> None:
+    for name in section or {}:
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise PodiumError(f"{where}: the name {name!r} must match {_NAME.pattern} (lower case, no dot)")
+
+
+def _invisible(node: Any, place: str = "") -> Iterator[str]:
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            if key in _INVISIBLE_TO_DVC:
+                yield f"{place}{key}"
+            yield from _invisible(value, f"{place}{key}.")

@@ -1,0 +1,86 @@
+"""The tables that pass between stages."""
+
+from typing import Any
+
+import pandas as pd
+
+from podium.contracts.table import Column, Table
+from podium.errors import PodiumError, shown
+
+# What extraction needs and nothing else: a corrected label must never re-extract.
+IMAGES = Table(
+    "images",
+    (
+        Column("image_id", "text"),
+        Column("row_id", "text"),
+        Column("source", "text"),  # file, archive#member or sheet#row, below data/C/raw
+        Column("split", "text", choices=("train", "extra", "test")),
+        Column("width", "int", low=1),
+        Column("height", "int", low=1),
+        Column("digest", "text"),  # of the file's bytes; of the pixels where the image is a row of a sheet
+    ),
+    key=("image_id",),
+)
+
+# One line of the submission each; `y` or `y_0`, `y_1`, ... are the targets, NaN where unknown.
+ROWS = Table(
+    "rows",
+    (
+        Column("row_id", "text"),
+        Column("split", "text", choices=("train", "extra", "test")),
+        Column("y*", "float", nullable=True),
+        Column("weight", "float", low=0.0),
+        Column("group", "text"),
+    ),
+    key=("row_id",),
+    open=True,
+)
+
+FOLDS = Table(
+    "folds",
+    (Column("row_id", "text"), Column("repeat", "int", low=0), Column("fold", "int", low=0)),
+    key=("row_id", "repeat"),
+)
+
+VIEWS = Table(
+    "views",
+    (
+        Column("image_id", "text"),
+        Column("view", "text"),
+        Column("operation", "text"),
+        Column("parameters", "text"),  # sorted JSON
+    ),
+    key=("image_id", "view"),
+)
+
+PROBABILITIES = Table(
+    "predictions",
+    (
+        Column("row_id", "text"),
+        Column("split", "text", choices=("train", "test")),
+        Column("p_*", "float32", low=0.0, high=1.0),
+    ),
+    key=("row_id",),
+)
+
+VALUES = Table(
+    "predictions",
+    (
+        Column("row_id", "text"),
+        Column("split", "text", choices=("train", "test")),
+        Column("y*", "float32"),
+    ),
+    key=("row_id",),
+)
+
+
+def by_id(frame: pd.DataFrame, ids: Any, where: str, key: str = "row_id") -> pd.DataFrame:
+    """Return the rows of `frame` that `ids` name, in their order. The only way two tables meet.
+
+    Raises PodiumError naming `where` (the file of `frame`) and the ids that it lacks.
+    """
+    indexed = frame.set_index(key, drop=False)
+    lacking = pd.Index(ids).difference(indexed.index)
+    if len(lacking):
+        raise PodiumError(f"{where}: no row for {key} {shown(lacking)}")
+    return indexed.loc[list(ids)].reset_index(drop=True)

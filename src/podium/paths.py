@@ -1,0 +1,70 @@
+"""Every path, built from names and relative to the repository's root, where DVC runs each stage."""
+
+import os
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+COMPETITIONS = Path("competitions")
+RECIPES = Path("recipes")
+METRICS_ENSEMBLE = Path("metrics/ensemble.json")
+METRICS_HELDOUT = Path("metrics/heldout.json")
+
+
+def competition(name: str) -> Path:
+    """Return the YAML that describes a competition."""
+    return COMPETITIONS / f"{name}.yaml"
+
+
+def raw(name: str) -> Path:
+    """Return the folder of a competition's downloads, as they came."""
+    return data(name, "raw")
+
+
+def data(name: str, file: str) -> Path:
+    """Return a small table of a competition, such as `rows.parquet`."""
+    return Path("data") / name / file
+
+
+def features(name: str, backbone: str) -> Path:
+    """Return the HDF5 file of one backbone's features."""
+    return Path("features") / name / f"{backbone}.h5"
+
+
+def fusion(name: str, fusion_name: str) -> Path:
+    """Return the manifest of the feature files that a fusion reads."""
+    return Path("data") / name / "fusions" / f"{fusion_name}.json"
+
+
+def predictions(name: str, member: str) -> Path:
+    """Return one member's out-of-fold and test predictions."""
+    return Path("predictions") / name / f"{member}.parquet"
+
+
+def ensemble(name: str) -> Path:
+    """Return the ensemble's out-of-fold and test predictions."""
+    return Path("ensembles") / f"{name}.parquet"
+
+
+def bank_table(name: str) -> Path:
+    """Return the table of members with their scores and weights."""
+    return Path("ensembles") / f"{name}.bank.csv"
+
+
+def submission(name: str) -> Path:
+    """Return the CSV that goes to the competition."""
+    return Path("submissions") / f"{name}.csv"
+
+
+def report(name: str, file: str) -> Path:
+    """Return a file of the report, such as `roc.csv`."""
+    return Path("reports") / name / file
+
+
+def cache() -> Path:
+    """Return the machine's cache of feature rows and exported models, outside git and DVC.
+
+    `PODIUM_CACHE` names it; else it lies under the real repository root, which DVC passes as
+    `DVC_ROOT` to queued and temporary runs too, so that all of them share it.
+    """
+    named = os.environ.get("PODIUM_CACHE")
+    return Path(named) if named else Path(os.environ.get("DVC_ROOT", ".")) / ".podium"

@@ -1,0 +1,73 @@
+"""Name -> plug-in. A module of a plug-in package is a plug-in, and its file name is its name.
+
+Every kind is one package that defines what such a plug-in is (`heads/__init__.py`), and every module
+in it defines one class with the kind's name (`heads/logistic.py: class Head`). Nothing is registered.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any
+
+from pydantic import ValidationError
+
+from podium.errors import PodiumError
+
+KINDS = {
+    "sources": "Source",
+    "layouts": "Layout",
+    "tasks": "Task",
+    "heads": "Head",
+    "ensembles": "Ensemble",
+    "engines": "Engine",
+}
+
+
+@cache
+def names(kind: str) -> tuple[str, ...]:
+    """Return the sorted names of the plug-ins of one kind, without importing them."""
+    package = import_module(f"podium.{kind}")
+    return tuple(sorted(module.name for module in iter_modules(package.__path__) if module.name[0] != "_"))
+
+
+def find(kind: str, name: str, where: str) -> Any:
+    """Return the class of plug-in `name`; `where` ("params.yaml: members.a.head") opens the error."""
+    if name not in names(kind):
+        raise PodiumError(f"{where}: unknown {kind[:-1]} {name!r}; choose one of: {', '.join(names(kind))}")
+    return getattr(import_module(f"podium.{kind}.{name}"), KINDS[kind])
+
+
+def make(kind: str, name: str, options: Mapping[str, Any], where: str, name_key: str = "kind") -> Any:
+    """Return plug-in `name` with its options checked; `where` is the YAML place that holds both."""
+    plugin = find(kind, name, f"{where}.{name_key}")
+    try:
+        return plugin(**options)
+    except ValidationError as error:
+        raise PodiumError(explain(error, where, plugin)) from None
+
+
+def explain(error: ValidationError, where: str, model: Any) -> str:
+    """Return one line for the first problem of a failed validation: place, reason and valid keys."""
+    first = error.errors()[0]
+    file, _, prefix = where.partition(": ")
+    place = ".".join([*filter(None, [prefix]), *(str(part) for part in first["loc"])])
+    if first["type"] == "extra_forbidden":
+        inner = _model_at(model, first["loc"][:-1])
+        return f"{file}: {place}: unknown key; choose one of: {', '.join(inner.model_fields)}"
+    if first["type"] == "missing":
+        return f"{file}: {place}: this key is required"
+    message = first["msg"].removeprefix("Value error, ")
+    value = "" if first["type"] == "value_error" else f", not {first['input']!r}"
+    return f"{file}: {place}: {message}{value}"
+
+
+def _model_at(model: Any, loc: tuple[int | str, ...]) -> Any:
+    """Return the innermost model on the way to `loc`, for the list of its keys."""
+    for part in loc:
+        field = getattr(model, "model_fields", {}).get(part)
+        annotation = getattr(field, "annotation", None)
+        for candidate in (annotation, *getattr(annotation, "__args__", ())):
+            if hasattr(candidate, "model_fields"):
+                model = candidate
+    return model

@@ -1,0 +1,44 @@
+"""What a row of predictions means. One module per task; each defines `class Task(podium.tasks.Task)`."""
+
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+
+from podium.contracts.table import Table
+from podium.frozen import Frozen
+
+
+class Task(Frozen):
+    """Targets in, predictions out.
+
+    `y` is `(n,)` (binary 0/1, multiclass class index, regression value) or `(n, n_labels)` (multilabel),
+    float64 or int64; `p` is `(n, k)` float32: probabilities in [0, 1] (`k = 1` for binary) or values.
+    """
+
+    kind: ClassVar[str]  # "binary", "multiclass", "multilabel" or "regression": what heads ask for
+    schema: ClassVar[Table]  # of the predictions file
+
+    def encode(self, rows: pd.DataFrame, where: str) -> tuple[pd.DataFrame, list[str]]:
+        """Return the target columns (`y`, or `y_0`, ...; NaN where unknown) and the labels, in order."""
+        raise NotImplementedError
+
+    def targets(self, rows: pd.DataFrame) -> np.ndarray:
+        """Return `y` of rows whose targets are all known."""
+        raise NotImplementedError
+
+    def columns(self, labels: list[str]) -> list[str]:
+        """Return the names of the prediction columns."""
+        raise NotImplementedError
+
+    def decide(self, p: np.ndarray) -> np.ndarray:
+        """Return the labels that probabilities stand for: same shape and coding as `y`."""
+        raise NotImplementedError
+
+    def prior(self, y: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
+        """Return `(k,)`: the best constant prediction, for a row whose image cannot be read."""
+        raise NotImplementedError
+
+    def submission(self, predictions: pd.DataFrame, labels: list[str], columns: list[str]) -> pd.DataFrame:
+        """Return one line per row of `predictions`, in its order, with the sample's `columns` after the id."""
+        raise NotImplementedError
