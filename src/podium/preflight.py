@@ -1,0 +1,19 @@
+"""What `podium check-params` looks at beyond the YAML: all that would otherwise fail in the middle of a run."""
+
+from podium import paths
+from podium.backbones import require_weights
+from podium.config import Config
+from podium.errors import PodiumError
+
+
+def check(config: Config) -> None:
+    """Raise PodiumError for the first thing that is missing: weights, or a folds file."""
+    params = config.params
+    for name, backbone in params.backbones.items():
+        require_weights(backbone.network, f"{paths.PARAMS}: backbones.{name}.network")
+    if params.folds.file is not None and not params.folds.file.exists():
+        raise PodiumError(f"{paths.PARAMS}: folds.file: there is no {params.folds.file}")
+    print(  # noqa: T201  # the answer to the command
+        f"{paths.PARAMS}: {config.competition.title}; {len(params.backbones)} backbones,"
+        f" {len(params.models())} members, {params.folds.k} folds, {params.folds.repeats} repeats"
+    )
