@@ -1,0 +1,61 @@
+"""Deterministic views of one image, as data: a name stands for an operation and its parameters.
+
+All of them so far only move pixels, so they are exact and lose nothing.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class View:
+    """What a view does: the name of an operation, and its parameters (JSON values)."""
+
+    operation: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+VIEWS = {
+    "identity": View("identity"),
+    "hflip": View("flip", {"direction": "horizontal"}),
+    "vflip": View("flip", {"direction": "vertical"}),
+    "rot90": View("rotate", {"quarter_turns": 1}),
+    "rot180": View("rotate", {"quarter_turns": 2}),
+    "rot270": View("rotate", {"quarter_turns": 3}),
+    "transpose": View("transpose", {"diagonal": "main"}),
+    "antitranspose": View("transpose", {"diagonal": "other"}),
+}
+
+
+def apply(image: np.ndarray, operation: str, parameters: Mapping[str, Any]) -> np.ndarray:
+    """Return a view of `(h, w, c)` as a contiguous array of the same dtype; `image` is left as it is."""
+    return np.ascontiguousarray(_OPERATIONS[operation](image, **parameters))
+
+
+def _identity(image: np.ndarray) -> np.ndarray:
+    return image
+
+
+def _flip(image: np.ndarray, direction: str) -> np.ndarray:
+    return {"horizontal": image[:, ::-1], "vertical": image[::-1]}[direction]
+
+
+def _rotate(image: np.ndarray, quarter_turns: int) -> np.ndarray:
+    """Turn counter-clockwise, like `numpy.rot90`."""
+    return np.rot90(image, quarter_turns)
+
+
+def _transpose(image: np.ndarray, diagonal: str) -> np.ndarray:
+    """Mirror on the diagonal from the top left to the bottom right (main), or on the other."""
+    return {"main": image, "other": image[::-1, ::-1]}[diagonal].swapaxes(0, 1)
+
+
+_OPERATIONS: dict[str, Callable[..., np.ndarray]] = {
+    "identity": _identity,
+    "flip": _flip,
+    "rotate": _rotate,
+    "transpose": _transpose,
+}
