@@ -67,3 +67,7 @@ def _run(arguments: argparse.Namespace) -> None:
     if arguments.name not in choices:
         raise PodiumError(f"params.yaml: {section}: no {arguments.name!r}; choose one of: {', '.join(choices)}")
     stage.run(config, arguments.name)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

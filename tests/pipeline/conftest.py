@@ -1,0 +1,170 @@
+"""A small competition in a copy of the repository, run by DVC itself."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[2]
+
+COMPETITION = """\
+title: Bright or dark
+source: {kind: folder, path: incoming}
+layout:
+  kind: table
+  table: labels.csv
+  id: id
+  image: "images/{id}.png"
+task: {kind: binary, target: brightness, above: 0.5}
+metric: log_loss
+metrics: [accuracy]
+holdout: {fraction: 0.25, stratify: [brightness], seed: 1}
+submission_columns: [id, bright]
+"""
+
+PARAMS = """\
+competition: toy
+seed: 1
+limit: null
+folds: {scheme: stratified, k: 3, repeats: 1, file: null}
+views:
+  train: [identity, hflip]
+  test: [identity, hflip]
+backbones:
+  colour: {network: color_histogram}
+  shape: {network: hog, resize: {px: 32}}
+members:
+  logistic_colour: {backbone: colour, head: logistic, C: 0.1}
+  logistic_shape: {backbone: shape, head: logistic, C: 0.1}
+fusions:
+  logistic_both: {backbones: [colour, shape], head: logistic, C: 0.1}
+ensemble: {method: hill_climb}
+submission: {clip: [0.01, 0.99]}
+"""
+
+
+@dataclass
+class Run:
+    """What one `dvc repro` did."""
+
+    output: str
+    returncode: int
+    ran: set[str] = field(init=False)  # stages whose command ran
+    restored: set[str] = field(init=False)  # stages taken from the run cache
+
+    def __post_init__(self):
+        self.ran = set(re.findall(r"Running stage '([^']+)'", self.output))
+        self.restored = set(re.findall(r"Stage '([^']+)' is cached", self.output))
+
+    def rows(self) -> dict[str, int]:
+        """Return backbone -> rows computed, of the extract stages that ran."""
+        found = re.findall(r"^extract (\w+):.*?([\d,]+) computed", self.output, flags=re.MULTILINE)
+        return {name: int(count.replace(",", "")) for name, count in found}
+
+
+@dataclass
+class Workspace:
+    """A work tree with its own DVC and row caches."""
+
+    path: Path
+
+    def env(self) -> dict[str, str]:
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("DVC_", "PODIUM_", "GIT_"))}
+        return kept | {
+            "PATH": path,
+            "PYTHONPATH": str(self.path / "src"),
+            "DVC_NO_ANALYTICS": "1",
+            "DVC_SITE_CACHE_DIR": str(self.path.parent / "site"),
+        }
+
+    def call(self, *command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, cwd=self.path, env=self.env(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+
+    def repro(self) -> Run:
+        done = self.call("dvc", "repro")
+        return Run(done.stdout, done.returncode)
+
+    def repro_ok(self) -> Run:
+        run = self.repro()
+        assert run.returncode == 0, run.output
+        return run
+
+    def edit(self, change) -> None:
+        """Apply `change(params)` to params.yaml."""
+        yaml = YAML()
+        file = self.path / "params.yaml"
+        params = yaml.load(file)
+        change(params)
+        yaml.dump(params, file)
+
+    def bytes(self, file: str) -> bytes:
+        return (self.path / file).read_bytes()
+
+
+def _make(path: Path) -> Workspace:
+    """Copy what git would clone, add the toy competition, and commit it."""
+    path.mkdir(parents=True)
+    for name in ("src", "dvc.yaml", ".dvcignore", "pyproject.toml"):
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, path / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        else:
+            shutil.copy(source, path / name)
+    (path / "competitions").mkdir()
+    (path / "competitions/toy.yaml").write_text(COMPETITION)
+    (path / "params.yaml").write_text(PARAMS)
+    (path / ".gitignore").write_text(".podium/\n__pycache__/\n")
+    images = path / "incoming/images"
+    images.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    lines = ["id,brightness"]
+    for k in range(48):
+        bright = k % 2
+        image = np.clip(rng.normal(90 + 50 * bright, 60, (40, 40, 3)), 0, 255).astype(np.uint8)
+        assert cv2.imwrite(str(images / f"{k:03d}.png"), image)
+        lines.append(f"{k:03d},{bright}")
+    (path / "incoming/labels.csv").write_text("\n".join(lines) + "\n")
+    workspace = Workspace(path)
+    for command in (
+        ["git", "init", "-q"],
+        ["dvc", "init", "-q"],
+        ["git", "config", "user.email", "test@example.com"],
+        ["git", "config", "user.name", "test"],
+        ["git", "add", "-A"],
+        ["git", "commit", "-qm", "toy"],
+    ):
+        done = workspace.call(*command)
+        assert done.returncode == 0, done.stdout
+    return workspace
+
+
+@pytest.fixture(scope="session")
+def make_workspace():
+    """Return the function that makes a workspace of its own at a path."""
+    return _make
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Workspace:
+    """A workspace whose pipeline has run once; tests take a copy of it."""
+    workspace = _make(tmp_path_factory.mktemp("finished") / "work")
+    workspace.repro_ok()
+    return workspace
+
+
+@pytest.fixture
+def workspace(finished, tmp_path) -> Workspace:
+    """A copy of the finished workspace, with its caches."""
+    shutil.copytree(finished.path, tmp_path / "work", symlinks=True)
+    return Workspace(tmp_path / "work")

@@ -1,0 +1,94 @@
+"""dvc.yaml against the code: every stage names the code it runs and the params it reads, and no more."""
+
+import os
+import re
+from pathlib import Path
+
+import grimp
+import pytest
+from ruamel.yaml import YAML
+
+from podium import config as config_module
+from podium.cli import STAGES
+
+ROOT = Path(__file__).parents[2]
+
+# Wiring and contracts: they decide how things are named and stored, not what numbers come out; a change of a
+# stored form changes its schema version.
+NOT_TRACKED = {"cli", "config", "plugins", "paths", "errors", "frozen", "contracts"}
+
+
+@pytest.fixture(scope="module")
+def stages():
+    """Return stage -> its definition in dvc.yaml, `foreach` taken away."""
+    defined = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
+    return {name: stage.get("do", stage) for name, stage in defined.items()}
+
+
+def test_every_stage_is_a_module_and_a_command(stages):
+    """One name per stage: in dvc.yaml, in src/podium/stages and on the command line."""
+    modules = {path.stem for path in (ROOT / "src/podium/stages").glob("[a-z]*.py")}
+    assert list(stages) == list(STAGES)
+    assert set(stages) <= modules
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_code_dependencies_are_the_import_closure(stages, stage):
+    """A stage depends on its module and on what that imports, directly or not, and on nothing else."""
+    graph = grimp.build_graph("podium")
+    reached = _closure(graph, f"podium.stages.{stage}")
+    code = {dep for dep in stages[stage]["deps"] if dep.startswith("src/")}
+    listed = {dep.removeprefix("src/podium/").removesuffix(".py").replace("/", ".") for dep in code}
+    assert listed == reached
+
+
+def _closure(graph, start):
+    """Return what `start` reaches as dvc.yaml would name it: stages by module, packages as a whole."""
+    seen, todo = set(), {start}
+    while todo:
+        module = todo.pop()
+        seen.add(module)
+        found = graph.find_modules_directly_imported_by(module)
+        # A package stands for its plug-ins, which params name at run time.
+        found |= graph.find_children(module) if module.count(".") == 1 else set()
+        todo |= {name for name in found if name.split(".")[1:2] and name.split(".")[1] not in NOT_TRACKED} - seen
+    parts = [module.split(".")[1:] for module in seen]
+    return {".".join(part[:2] if part[0] == "stages" else part[:1]) for part in parts} - {"stages"}
+
+
+class Recorder:
+    """A model that notes the paths of the fields that are read."""
+
+    def __init__(self, inner, log, prefix):
+        self._inner, self._log, self._prefix = inner, log, prefix
+
+    def __getattr__(self, name):
+        value = getattr(self._inner, name)
+        if name not in type(self._inner).model_fields:
+            return value.__func__.__get__(self) if callable(value) else value
+        self._log.add(f"{self._prefix}{name}")
+        return value
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_params_are_those_that_the_stage_reads(stages, stage, workspace, monkeypatch):
+    """A key that a stage reads and dvc.yaml does not name would go stale silently (and the reverse run for nothing)."""
+    monkeypatch.chdir(workspace.path)
+    monkeypatch.setattr(os, "environ", os.environ | workspace.env())
+    config = config_module.load()
+    read = set()
+    recorded = type("Recorded", (), {})()
+    recorded.params = Recorder(config.params, read, "")
+    recorded.competition = Recorder(config.competition, read, "competition:")
+    section = STAGES[stage]
+    names = [next(iter(getattr(config.params, section)))] if section else []
+    module = __import__(f"podium.stages.{stage}", fromlist=["run"])
+    module.run(recorded, *names)
+    listed = set()
+    for entry in stages[stage]["params"]:
+        if isinstance(entry, dict):
+            ((_, keys),) = entry.items()
+            listed |= {f"competition:{key}" for key in keys}
+        else:
+            listed.add(re.split(r"\.\$|\.", entry)[0])
+    assert read == listed

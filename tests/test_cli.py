@@ -1,0 +1,97 @@
+"""The command line: exit codes, one-line errors, quick answers, recipes."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from podium import cli, recipes
+from podium.errors import PodiumError
+
+ROOT = Path(__file__).parents[1]
+
+
+def podium(*words, cwd=ROOT):
+    return subprocess.run([sys.executable, "-m", "podium.cli", *words], cwd=cwd, capture_output=True, text=True)
+
+
+def test_a_users_mistake_exits_with_2_and_one_line(tmp_path):
+    """No traceback for a wrong params.yaml."""
+    (tmp_path / "params.yaml").write_text("competition: nowhere\n")
+    done = podium("check-params", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("podium: params.yaml: ")
+
+
+def test_an_unknown_member_lists_the_known_ones(monkeypatch, capsys):
+    """`podium fit NAME` with a wrong name says which names there are."""
+    monkeypatch.chdir(ROOT)
+    assert cli.main(["fit", "nobody"]) == 2
+    assert "params.yaml: members: no 'nobody'; choose one of: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("statement", "never"),
+    [
+        ("import podium.cli; podium.cli._parser()", ["tensorflow", "keras", "pandas", "numpy", "pydantic"]),
+        ("import podium.config; podium.config.load()", ["tensorflow", "keras", "sklearn", "lightgbm", "openvino", "cv2"]),
+    ],
+)
+def test_start_up_loads_no_heavy_library(statement, never):
+    """Help and the check of params answer quickly because nothing heavy is imported."""
+    program = f"import sys; {statement}; print([m for m in {never!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+@pytest.mark.parametrize("stage", ["prepare", "fold", "augment", "fit", "fuse", "bank", "ensemble", "submit", "score"])
+def test_stages_load_no_tensorflow(stage):
+    """TensorFlow is imported by the Keras engine and the Keras heads alone."""
+    program = f"import sys, podium.config, podium.stages.{stage}; print('tensorflow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.strip() == "False", done.stderr
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """A git repository with the shipped params committed and two recipes."""
+    shutil.copytree(ROOT / "competitions", tmp_path / "competitions")
+    (tmp_path / "recipes").mkdir()
+    default = (ROOT / "recipes/elpv-default.yaml").read_text()
+    (tmp_path / "recipes/one.yaml").write_text(default)
+    (tmp_path / "recipes/two.yaml").write_text(default + "# two\n")
+    (tmp_path / "params.yaml").write_text(default + "# mine\n")
+    for command in (["init", "-q"], ["add", "-A"], ["-c", "user.name=t", "-c", "user.email=t@t.t", "commit", "-qm", "x"]):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_use_puts_a_recipe_in_place(repository):
+    """Committed params give way, and one recipe gives way to another."""
+    recipes.use("one")
+    recipes.use("two")
+    assert (repository / "params.yaml").read_bytes() == (repository / "recipes/two.yaml").read_bytes()
+
+
+def test_use_refuses_to_lose_edits(repository):
+    """Edits that neither git nor a recipe holds stay."""
+    edited = (repository / "params.yaml").read_text() + "# not saved anywhere\n"
+    (repository / "params.yaml").write_text(edited)
+    with pytest.raises(PodiumError, match="uncommitted edits"):
+        recipes.use("one")
+    assert (repository / "params.yaml").read_text() == edited
+
+
+def test_use_lists_the_recipes(repository):
+    """A wrong name lists the right ones."""
+    with pytest.raises(PodiumError, match="choose one of: one, two"):
+        recipes.use("three")
+
+
+def test_the_default_recipe_is_the_shipped_params():
+    """A newcomer's params.yaml can always be had back by name."""
+    assert (ROOT / "recipes/elpv-default.yaml").read_bytes() == (ROOT / "params.yaml").read_bytes()

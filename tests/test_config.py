@@ -1,0 +1,133 @@
+"""params.yaml and competition YAML: every mistake is one line that names the place and the valid choices."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from podium import config
+from podium.errors import PodiumError
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A folder with the shipped params.yaml and competitions."""
+    shutil.copy(ROOT / "recipes/elpv-default.yaml", tmp_path / "params.yaml")
+    shutil.copytree(ROOT / "competitions", tmp_path / "competitions")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def edit(file, keys, value):
+    """Set a nested key of a YAML file; the value ... deletes it."""
+    yaml = YAML()
+    content = yaml.load(Path(file))
+    *path, last = keys
+    node = content
+    for key in path:
+        node = node[key]
+    if value is ...:
+        del node[last]
+    else:
+        node[last] = value
+    yaml.dump(content, Path(file))
+
+
+def test_the_shipped_params_are_valid(here):
+    """The default params name existing things only."""
+    loaded = config.load()
+    assert loaded.params.competition == "elpv"
+    assert list(loaded.params.models()) == sorted(loaded.params.models())
+
+
+def test_every_recipe_and_competition_is_valid(here):
+    """What ships is usable."""
+    for recipe in sorted((ROOT / "recipes").glob("*.yaml")):
+        params = config.load_params(recipe)
+        config.load_competition(params.competition)
+    for competition in sorted((ROOT / "competitions").glob("*.yaml")):
+        config.load_competition(competition.stem)
+
+
+# (keys, wrong value, what the one line must hold)
+MISTAKES = [
+    (["backbones", "lite0", "network"], "efficientnet_lite9", ["backbones.lite0.network", "efficientnet_lite0"]),
+    (["backbones", "lite0", "netwrok"], "x", ["backbones.lite0.netwrok", "network", "pooling"]),
+    (["backbones", "lite0", "pooling"], "median", ["backbones.lite0.pooling", "avg"]),
+    (["backbones", "lite0", "engine"], "torch", ["backbones.lite0.engine", "keras", "openvino"]),
+    (["backbones", "lite0", "precision"], "int3", ["backbones.lite0.precision", "float32"]),
+    (["backbones", "lite0", "batch"], 0, ["backbones.lite0.batch"]),
+    (["backbones", "Lite0"], {"network": "efficientnet_lite0"}, ["backbones", "'Lite0'"]),
+    (["backbones", "lite.0"], {"network": "efficientnet_lite0"}, ["backbones", "'lite.0'", "no dot"]),
+    (["backbones", 7], {"network": "efficientnet_lite0"}, ["backbones", "7"]),
+    (["backbones", "lite0", "resize"], {"size": 3}, ["backbones.lite0.resize.size", "DVC"]),
+    (["nfiles"], 3, ["nfiles", "DVC"]),
+    (["members", "logistic_lite0", "head"], "logistik", ["members.logistic_lite0.head", "logistic", "lightgbm", "mlp"]),
+    (["members", "logistic_lite0", "c"], 1.0, ["members.logistic_lite0.c", "C"]),
+    (["members", "logistic_lite0", "C"], "much", ["members.logistic_lite0.C", "'much'"]),
+    (["members", "logistic_lite0", "backbone"], "lite7", ["members.logistic_lite0.backbone", "lite0, lite1, lite2"]),
+    (["members", "logistic_lite0", "backbone"], ..., ["members.logistic_lite0.backbone", "required"]),
+    (["fusions", "logistic_all", "backbones"], ["lite0", "x"], ["fusions.logistic_all.backbones", "'x'", "lite1"]),
+    (["fusions", "logistic_lite0"], {"backbones": ["lite0"], "head": "logistic"}, ["fusions.logistic_lite0", "name"]),
+    (["ensemble", "method"], "hill", ["ensemble.method", "hill_climb", "mean"]),
+    (["views", "train"], ["identity", "spin"], ["views.train", "'spin'", "hflip"]),
+    (["views", "test"], [], ["views.test"]),
+    (["folds", "scheme"], "random", ["folds.scheme", "stratified"]),
+    (["folds", "k"], 1, ["folds.k"]),
+    (["competition"], "elvp", ["competition", "elpv"]),
+    (["colour"], "red", ["colour", "competition", "backbones"]),
+    (["seed"], ..., ["seed", "required"]),
+]
+
+
+@pytest.mark.parametrize(("keys", "value", "words"), MISTAKES, ids=lambda x: ".".join(map(str, x)) if x else "-")
+def test_a_mistake_in_params_is_one_clear_line(here, keys, value, words):
+    """The line names the file, the key and the choices."""
+    edit("params.yaml", keys, value)
+    with pytest.raises(PodiumError) as caught:
+        config.load()
+    line = str(caught.value)
+    assert "\n" not in line
+    for word in ["params.yaml", *words]:
+        assert word in line
+
+
+COMPETITION_MISTAKES = [
+    (["metric"], "logloss", ["metric", "log_loss"]),
+    (["source", "kind"], "ftp", ["source.kind", "folder", "pypi"]),
+    (["source", "sha257"], "0", ["source.sha257", "sha256"]),
+    (["layout", "kind"], "tree", ["layout.kind", "table"]),
+    (["task", "kind"], "guess", ["task.kind", "binary", "multiclass"]),
+    (["task"], ..., ["task", "required"]),
+    (["titel"], "x", ["titel", "title"]),
+    (["holdout", "fraction"], 2, ["holdout.fraction"]),
+]
+
+
+@pytest.mark.parametrize(("keys", "value", "words"), COMPETITION_MISTAKES, ids=lambda x: ".".join(map(str, x)) if x else "-")
+def test_a_mistake_in_a_competition_is_one_clear_line(here, keys, value, words):
+    """The line names the competition's file, the key and the choices."""
+    edit("competitions/elpv.yaml", keys, value)
+    with pytest.raises(PodiumError) as caught:
+        config.load()
+    line = str(caught.value)
+    assert "\n" not in line
+    for word in ["competitions/elpv.yaml", *words]:
+        assert word in line
+
+
+def test_broken_yaml_names_its_line(here):
+    """A YAML error is told with the file and the line."""
+    Path("params.yaml").write_text("competition: elpv\nseed: [1\n")
+    with pytest.raises(PodiumError, match=r"params.yaml: line \d+: not valid YAML"):
+        config.load()
+
+
+def test_no_params_here(tmp_path, monkeypatch):
+    """Outside a repository the line says where to run."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PodiumError, match="repository's root"):
+        config.load()
