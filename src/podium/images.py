@@ -8,7 +8,7 @@ import math
 import threading
 from collections import OrderedDict
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from pydantic import Field
@@ -35,7 +35,7 @@ class Resize(Frozen):
     centred. `area` averages when it shrinks and is OpenCV's linear when it enlarges.
     """
 
-    px: int | None = Field(None, ge=1)
+    px: Annotated[int | None, Field(ge=1)] = None
     mode: Literal["squash", "pad", "crop"] = "squash"
     interpolation: Interpolation = "area"
 

@@ -1,0 +1,131 @@
+"""prepare: raw data -> tables of images and rows, the sample submission, the solution and the audit."""
+
+import os
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from tqdm import tqdm
+
+from podium import paths, sampling
+from podium.config import Competition, Config
+from podium.contracts import csv_table
+from podium.contracts.files import write_json
+from podium.contracts.raw import Raw
+from podium.contracts.tables import IMAGES, ROWS, by_id
+from podium.errors import PodiumError, shown
+from podium.images import Reader, UnreadableImageError
+
+_COLUMNS = ("id", "label")  # of a submission, where neither a sample nor the competition's YAML says
+
+
+def run(config: Config) -> None:
+    """Read the layout, hold out and limit rows, open every image once, and write the tables."""
+    name, competition = config.params.competition, config.competition
+    raw, where = paths.raw(name), str(paths.competition(name))
+    listing = competition.layout.read(raw)
+    targets, labels = competition.task.encode(listing.rows, where)
+    rows = _rows(listing.rows, targets, competition, where)
+    is_known = rows[targets.columns].notna().all(axis=1)
+    unlabelled = rows.loc[~is_known & (rows["split"] == "train"), "row_id"]
+    rows = _limited(rows.drop(unlabelled.index), targets.columns, config.params.limit)
+    images, quarantined = _opened(listing.images[listing.images["row_id"].isin(rows["row_id"])], raw)
+    images = images.merge(rows[["row_id", "split"]], on="row_id", validate="many_to_one")
+    test = rows.loc[rows["split"] == "test", ["row_id", *targets]].sort_values("row_id")
+
+    IMAGES.write(images, paths.data(name, "images.parquet"))
+    rows[targets.columns] = rows[targets.columns].mask(rows["split"] == "test")
+    ROWS.write(rows, paths.data(name, "rows.parquet"), {"labels": labels, "task": competition.task.kind})
+    csv_table.write(test.dropna(), paths.data(name, "solution.csv"))
+    csv_table.write(_sample(test["row_id"], competition, raw, config), paths.data(name, "sample_submission.csv"))
+    write_json(_audit(rows, images, quarantined, unlabelled), paths.data(name, "audit.json"))
+
+
+def _rows(found: pd.DataFrame, targets: pd.DataFrame, competition: Competition, where: str) -> pd.DataFrame:
+    """Return the Rows table with every target that is known, the held-out ones too."""
+    layout = competition.layout
+    named = {"group": layout.group, "weight": layout.weight}
+    for key, columns in {**{k: [v] for k, v in named.items() if v}, "metadata": layout.metadata}.items():
+        csv_table.require(found, columns, f"{where}: layout.{key}")
+    rows = found[["row_id", "split"]].join(targets)
+    rows["weight"] = pd.to_numeric(found[layout.weight], errors="coerce") if layout.weight else 1.0
+    rows["group"] = found[layout.group] if layout.group else rows["row_id"]
+    rows = rows.join(found[list(layout.metadata)].add_prefix("meta_"))
+    if competition.holdout:
+        rows["split"] = _held_out(found, competition, where)
+    return ROWS.check(rows, where)
+
+
+def _held_out(found: pd.DataFrame, competition: Competition, where: str) -> pd.Series:
+    """Return the splits, with the competition's own part of the train rows turned into test rows."""
+    holdout = competition.holdout
+    assert holdout is not None
+    if (found["split"] == "test").any():
+        raise PodiumError(f"{where}: holdout: this competition has test rows of its own, so nothing can be held out")
+    csv_table.require(found, holdout.stratify, f"{where}: holdout.stratify")
+    stratum = sampling.strata(found[list(holdout.stratify)])
+    chosen = sampling.choose(found["row_id"], stratum, round(holdout.fraction * len(found)), holdout.seed)
+    return found["split"].mask(chosen, "test")
+
+
+def _limited(rows: pd.DataFrame, targets: pd.Index, limit: int | None) -> pd.DataFrame:
+    """Return `limit` of the rows, each split and each target with its share, for a quick trial run."""
+    if limit is None:
+        return rows
+    stratum = sampling.strata(rows[["split", *targets]])
+    return rows[sampling.choose(rows["row_id"], stratum, limit, seed=0)]
+
+
+def _opened(images: pd.DataFrame, raw: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Open every image: return those that can be read with width, height and digest, and the others with a reason."""
+    with Reader(raw) as reader, ThreadPoolExecutor(os.cpu_count()) as pool:
+
+        def look(source: str) -> dict[str, Any]:
+            try:
+                pixels, digest = reader.read_with_digest(source)
+            except UnreadableImageError as error:
+                return {"reason": str(error)}
+            return {"width": pixels.shape[1], "height": pixels.shape[0], "digest": digest, "reason": ""}
+
+        looks = pool.map(look, images["source"])
+        found = list(tqdm(looks, total=len(images), desc="prepare", unit="image", disable=None))
+    opened = images.reset_index(drop=True).join(pd.DataFrame(found))
+    is_read = opened["reason"] == ""
+    if not is_read.any():
+        first = "" if opened.empty else f"; the first: {opened['source'][0]}: {opened['reason'][0]}"
+        raise PodiumError(f"{raw}: not one of {len(opened)} images can be read{first}")
+    return opened[is_read].drop(columns="reason"), opened.loc[~is_read, ["image_id", "row_id", "source", "reason"]]
+
+
+def _sample(ids: pd.Series, competition: Competition, raw: Path, config: Config) -> pd.DataFrame:
+    """Return the sample submission: the competition's own, or one of the test rows' ids."""
+    if competition.sample_submission is None:
+        key, *columns = competition.submission_columns or _COLUMNS
+        return pd.DataFrame({key: ids, **dict.fromkeys(columns, 0.5)})
+    with Raw(raw) as files:
+        sample = csv_table.read(files.read(competition.sample_submission), competition.sample_submission)
+    named = sample.iloc[:, 0]
+    if config.params.limit is not None:
+        return sample[named.isin(ids)]
+    by_id(pd.DataFrame({"row_id": ids}), named, f"{competition.sample_submission}: test rows of the layout")
+    more = sorted(set(ids) - set(named))
+    if more:
+        raise PodiumError(f"{competition.sample_submission}: it lacks these test rows of the layout: {shown(more)}")
+    return sample
+
+
+def _audit(rows: pd.DataFrame, images: pd.DataFrame, quarantined: pd.DataFrame, unlabelled: pd.Series) -> Any:
+    """Return what a competitor should know of the images, as JSON."""
+    sizes = Counter(f"{width}x{height}" for width, height in zip(images["width"], images["height"], strict=True))
+    twins = images.sort_values("image_id").groupby("digest")["image_id"].agg(list)
+    return {
+        "rows": dict(Counter(rows["split"])),
+        "images": dict(Counter(images["split"])),
+        "quarantined": quarantined.sort_values("image_id").to_dict("records"),
+        "rows_without_image": sorted(set(rows["row_id"]) - set(images["row_id"])),
+        "rows_without_label": sorted(unlabelled),
+        "sizes": dict(sizes.most_common(20)),
+        "duplicates": sorted(group for group in twins if len(group) > 1),
+    }
