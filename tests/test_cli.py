@@ -37,7 +37,10 @@ def test_an_unknown_member_lists_the_known_ones(monkeypatch, capsys):
     ("statement", "never"),
     [
         ("import podium.cli; podium.cli._parser()", ["tensorflow", "keras", "pandas", "numpy", "pydantic"]),
-        ("import podium.config; podium.config.load()", ["tensorflow", "keras", "sklearn", "lightgbm", "openvino", "cv2"]),
+        (
+            "import podium.config; podium.config.load()",
+            ["tensorflow", "keras", "sklearn", "lightgbm", "openvino", "cv2"],
+        ),
     ],
 )
 def test_start_up_loads_no_heavy_library(statement, never):
@@ -64,7 +67,8 @@ def repository(tmp_path, monkeypatch):
     (tmp_path / "recipes/one.yaml").write_text(default)
     (tmp_path / "recipes/two.yaml").write_text(default + "# two\n")
     (tmp_path / "params.yaml").write_text(default + "# mine\n")
-    for command in (["init", "-q"], ["add", "-A"], ["-c", "user.name=t", "-c", "user.email=t@t.t", "commit", "-qm", "x"]):
+    who = ["-c", "user.name=t", "-c", "user.email=t@t.t"]
+    for command in (["init", "-q"], ["add", "-A"], [*who, "commit", "-qm", "x"]):
         subprocess.run(["git", *command], cwd=tmp_path, check=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -21,6 +21,11 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
+def place(argument):
+    """Return a test's name from its keys."""
+    return ".".join(map(str, argument)) if isinstance(argument, list) else "-"
+
+
 def edit(file, keys, value):
     """Set a nested key of a YAML file; the value ... deletes it."""
     yaml = YAML()
@@ -83,7 +88,7 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize(("keys", "value", "words"), MISTAKES, ids=lambda x: ".".join(map(str, x)) if x else "-")
+@pytest.mark.parametrize(("keys", "value", "words"), MISTAKES, ids=place)
 def test_a_mistake_in_params_is_one_clear_line(here, keys, value, words):
     """The line names the file, the key and the choices."""
     edit("params.yaml", keys, value)
@@ -97,6 +102,7 @@ def test_a_mistake_in_params_is_one_clear_line(here, keys, value, words):
 
 COMPETITION_MISTAKES = [
     (["metric"], "logloss", ["metric", "log_loss"]),
+    (["metrics"], ["rmse"], ["metrics", "'rmse'", "regression", "binary"]),
     (["source", "kind"], "ftp", ["source.kind", "folder", "pypi"]),
     (["source", "sha257"], "0", ["source.sha257", "sha256"]),
     (["layout", "kind"], "tree", ["layout.kind", "table"]),
@@ -107,7 +113,7 @@ COMPETITION_MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize(("keys", "value", "words"), COMPETITION_MISTAKES, ids=lambda x: ".".join(map(str, x)) if x else "-")
+@pytest.mark.parametrize(("keys", "value", "words"), COMPETITION_MISTAKES, ids=place)
 def test_a_mistake_in_a_competition_is_one_clear_line(here, keys, value, words):
     """The line names the competition's file, the key and the choices."""
     edit("competitions/elpv.yaml", keys, value)

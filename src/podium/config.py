@@ -22,7 +22,7 @@ from podium.frozen import Frozen
 from podium.heads import Head
 from podium.images import Resize
 from podium.layouts import Layout
-from podium.metrics import METRICS
+from podium.metrics import find as find_metric
 from podium.pooling import POOLINGS
 from podium.sources import Source
 from podium.tasks import Task
@@ -179,7 +179,10 @@ def load_competition(name: str, params_file: str = "params.yaml") -> Competition
         read[key] = _plugin(kind, raw.get(key), f"{path}: {key}", "kind")
     competition = _validated(Competition, read, f"{path}: ")
     for metric in competition.all_metrics():
-        _choose(metric, METRICS, f"{path}: metric", "metric")
+        at = f"{path}: {'metric' if metric == competition.metric else 'metrics'}"
+        found = find_metric(metric, at)
+        if competition.task.kind not in found.tasks:
+            raise PodiumError(f"{at}: {metric!r} scores {', '.join(found.tasks)}; the task is {competition.task.kind}")
     return competition
 
 

@@ -58,12 +58,16 @@ def test_a_changed_backbone_computes_its_own_rows(workspace):
 
     workspace.edit(change)
     run = workspace.repro_ok()
-    assert run.ran == {
-        "extract@shape",
-        "fit@logistic_shape",
-        "gather@logistic_both",
-        "fuse@logistic_both",
-    } | AFTER_FIT
+    assert (
+        run.ran
+        == {
+            "extract@shape",
+            "fit@logistic_shape",
+            "gather@logistic_both",
+            "fuse@logistic_both",
+        }
+        | AFTER_FIT
+    )
     assert run.rows() == {"shape": 96}
 
 
@@ -184,9 +188,8 @@ def test_the_solution_is_read_by_score_alone(workspace):
     solution = workspace.path / "data/toy/solution.csv"
     solution.unlink()
     solution.write_text("spoilt")
-    for command in (
-        "fold,augment,extract colour,fit logistic_colour,gather logistic_both,fuse logistic_both,bank,ensemble,submit"
-    ).split(","):
+    commands = ["fold", "augment", "extract colour", "fit logistic_colour", "gather logistic_both"]
+    for command in [*commands, "fuse logistic_both", "bank", "ensemble", "submit"]:
         done = workspace.call("podium", *command.split())
         assert done.returncode == 0, done.stdout
     assert {file: workspace.bytes(file) for file in files} == before
