@@ -17,7 +17,7 @@ class Task(Frozen):
     """
 
     kind: ClassVar[str]  # "binary", "multiclass", "multilabel" or "regression": what heads ask for
-    schema: ClassVar[Table]  # of the predictions file
+    schema: ClassVar[Table]  # type: ignore[assignment]  # of the predictions file; hides pydantic's deprecated method
 
     def encode(self, rows: pd.DataFrame, where: str) -> tuple[pd.DataFrame, list[str]]:
         """Return the target columns (`y`, or `y_0`, ...; NaN where unknown) and the labels, in order."""

@@ -1,0 +1,32 @@
+"""Reading targets out of the competition's own columns, which are text."""
+
+import pandas as pd
+
+from podium.errors import PodiumError, shown
+
+
+def column(rows: pd.DataFrame, name: str, where: str) -> pd.Series:
+    """Return a column of the competition's, or one line that lists the columns there are."""
+    if name not in rows.columns:
+        raise PodiumError(f"{where}: no column {name!r}; choose one of: {', '.join(rows.columns)}")
+    return rows[name]
+
+
+def numbers(rows: pd.DataFrame, name: str, where: str) -> pd.Series:
+    """Return a text column as float64, NaN where it is empty; anything else that is no number is an error."""
+    text = column(rows, name, where)
+    values = pd.to_numeric(text, errors="coerce").astype("float64")
+    wrong = values.isna() & text.notna()
+    if wrong.any():
+        ids = shown(rows["row_id"][wrong])
+        raise PodiumError(f"{where}: column {name!r} holds {text[wrong].iloc[0]!r}, not a number: row_id {ids}")
+    return values
+
+
+def flags(rows: pd.DataFrame, name: str, where: str) -> pd.Series:
+    """Return a column of 0 and 1 as float64, NaN where it is empty."""
+    values = numbers(rows, name, where)
+    wrong = values.notna() & ~values.isin([0, 1])
+    if wrong.any():
+        raise PodiumError(f"{where}: column {name!r} must hold 0 or 1: row_id {shown(rows['row_id'][wrong])}")
+    return values

@@ -1,0 +1,47 @@
+"""A number: column `y`."""
+
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+
+from podium import tasks
+from podium.contracts.table import Table
+from podium.contracts.tables import VALUES
+from podium.errors import PodiumError
+from podium.tasks._columns import numbers
+
+
+class Task(tasks.Task):
+    """A column of numbers."""
+
+    kind: ClassVar[str] = "regression"
+    schema: ClassVar[Table] = VALUES
+
+    target: str  # a column of the competition's labels
+
+    def encode(self, rows: pd.DataFrame, where: str) -> tuple[pd.DataFrame, list[str]]:
+        """Return `y`, NaN where unknown; there are no labels."""
+        return pd.DataFrame({"y": numbers(rows, self.target, where)}), []
+
+    def targets(self, rows: pd.DataFrame) -> np.ndarray:
+        """Return `(n,)` float64."""
+        return rows["y"].to_numpy(np.float64)
+
+    def columns(self, labels: list[str]) -> list[str]:  # noqa: ARG002  # one column, and no labels
+        """Return `["y"]`."""
+        return ["y"]
+
+    def decide(self, p: np.ndarray) -> np.ndarray:
+        """Return `(n,)`: the values themselves."""
+        return p[:, 0]
+
+    def prior(self, y: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
+        """Return `(1,)`: the mean, which has the least squared error of all constants."""
+        return np.atleast_1d(np.average(y, weights=weight)).astype(np.float32)
+
+    def submission(self, predictions: pd.DataFrame, labels: list[str], columns: list[str]) -> pd.DataFrame:  # noqa: ARG002
+        """Return `row_id` and the values."""
+        if len(columns) != 1:
+            raise PodiumError(f"the sample submission has columns {', '.join(columns)}; a regression task fills one")
+        return predictions[["row_id"]].assign(**{columns[0]: predictions["y"]})
