@@ -167,3 +167,33 @@ def test_prediction_columns_pass_the_schema(kind):
     names = made.columns(["a", "b", "c"])
     frame = pd.DataFrame({"row_id": ["x"], "split": ["test"], **{name: [0.5] for name in names}})
     assert made.schema.check(frame, "here").columns.tolist() == ["row_id", "split", *names]
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "columns"),
+    [
+        ("binary", {"target": "t"}, ["p"]),
+        ("binary", {"target": "t", "answer": "label"}, ["p"]),
+        ("binary", {"target": "t"}, ["a", "c"]),
+        ("multiclass", {"target": "t"}, ["a", "b", "c"]),
+        ("multiclass", {"target": "t"}, ["t"]),
+        ("multiclass", {"target": "t", "top": 2}, ["t"]),
+        ("multilabel", {"target": "t"}, ["a", "b", "c"]),
+        ("multilabel", {"target": "t"}, ["t"]),
+        ("regression", {"target": "t"}, ["t"]),
+    ],
+)
+def test_a_submission_reads_back(kind, options, columns):
+    """Probabilities and values come back as they were; from labels come the same decisions, in the same order."""
+    labels = ["c", "a", "b"] if kind.startswith("multi") else ["c", "a"]
+    made = task(kind, **options)
+    text = made.submission(PREDICTIONS, labels, columns).astype("str")
+    back = made.read_submission(text, labels)
+    p = PREDICTIONS[made.columns(labels)].to_numpy(np.float32)
+    assert back.shape == p.shape
+    assert back.dtype == np.float32
+    np.testing.assert_array_equal(made.decide(back), made.decide(p))
+    if columns != ["t"] and options.get("answer") != "label":
+        np.testing.assert_array_equal(back, p)
+    if options.get("top") == 2:
+        np.testing.assert_array_equal(np.argsort(-back, axis=1)[:, :2], np.argsort(-p, axis=1, kind="stable")[:, :2])

@@ -42,3 +42,10 @@ class Task(Frozen):
     def submission(self, predictions: pd.DataFrame, labels: list[str], columns: list[str]) -> pd.DataFrame:
         """Return one line per row of `predictions`, in its order, with the sample's `columns` after the id."""
         raise NotImplementedError
+
+    def read_submission(self, submission: pd.DataFrame, labels: list[str]) -> np.ndarray:
+        """Return `(n, k)` float32 of a submission's text cells, the id's column first: the inverse of `submission`.
+
+        Labels become probabilities that stand for them: 1 for the label named, less for those named after it.
+        """
+        raise NotImplementedError

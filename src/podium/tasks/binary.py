@@ -74,3 +74,12 @@ class Task(tasks.Task):
             raise PodiumError(f"the sample submission has columns {', '.join(columns)}; a binary task fills {one_or}")
         values = p if self.answer == "probability" else np.array(labels)[self.decide(p.to_numpy()[:, None])]
         return predictions[["row_id"]].assign(**{columns[0]: values})
+
+    def read_submission(self, submission: pd.DataFrame, labels: list[str]) -> np.ndarray:
+        """Return `(n, 1)`: probabilities, or 1 for the positive label."""
+        names = list(submission.columns[1:])
+        if len(names) > 1:
+            return submission[[labels[1]]].to_numpy(np.float32)
+        if self.answer == "label":
+            return (submission[names] == labels[1]).to_numpy(np.float32)
+        return submission[names].to_numpy(np.float32)

@@ -62,3 +62,15 @@ class Task(tasks.Task):
             )
         by_label = pd.DataFrame(p, index=ids.index, columns=labels)
         return pd.concat([ids, by_label[columns]], axis=1)
+
+    def read_submission(self, submission: pd.DataFrame, labels: list[str]) -> np.ndarray:
+        """Return `(n, k)`: probabilities, or 1, 1/2, 1/3, ... for the labels named, in their order."""
+        if len(submission.columns) > 2:  # noqa: PLR2004  # the id and one answer
+            return submission[labels].to_numpy(np.float32)
+        p = np.zeros((len(submission), len(labels)), np.float32)
+        for row, named in enumerate(submission.iloc[:, 1]):
+            # A label may hold a space itself, where a row names one only.
+            chosen = [named] if self.top == 1 else named.split(" ")
+            for rank, label in enumerate(chosen, start=1):
+                p[row, labels.index(label)] = 1 / rank
+        return p

@@ -75,3 +75,10 @@ class Task(tasks.Task):
         names = np.array(labels, dtype=object)
         chosen = [self.separator.join(names[row == 1]) for row in self.decide(p)]
         return ids.assign(**{columns[0]: chosen})
+
+    def read_submission(self, submission: pd.DataFrame, labels: list[str]) -> np.ndarray:
+        """Return `(n, n_labels)`: probabilities, or 1 for each label named."""
+        if set(submission.columns[1:]) == set(labels):
+            return submission[labels].to_numpy(np.float32)
+        named = [set(cell.split(self.separator)) for cell in submission.iloc[:, 1].fillna("")]
+        return np.array([[label in row for label in labels] for row in named], dtype=np.float32)

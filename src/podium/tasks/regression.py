@@ -45,3 +45,7 @@ class Task(tasks.Task):
         if len(columns) != 1:
             raise PodiumError(f"the sample submission has columns {', '.join(columns)}; a regression task fills one")
         return predictions[["row_id"]].assign(**{columns[0]: predictions["y"]})
+
+    def read_submission(self, submission: pd.DataFrame, labels: list[str]) -> np.ndarray:  # noqa: ARG002  # no labels
+        """Return `(n, 1)` values."""
+        return submission.iloc[:, 1:].to_numpy(np.float32)

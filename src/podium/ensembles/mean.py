@@ -1,0 +1,14 @@
+"""The plain mean: nothing to learn, so nothing to overfit."""
+
+import numpy as np
+
+from podium.ensembles import Blend, Loss, linear
+from podium.ensembles import Ensemble as Base
+
+
+class Ensemble(Base):
+    """Every member with the same weight."""
+
+    def fit(self, members: np.ndarray, y: np.ndarray, *, loss: Loss, seed: int) -> Blend:  # noqa: ARG002  # learns nothing
+        """Return the mean of the members `(m, n, k)`."""
+        return linear(np.full(len(members), 1 / len(members)))

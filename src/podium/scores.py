@@ -1,0 +1,60 @@
+"""`podium scores`: the bank and the ensemble as one table, for a person to read."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from podium import paths
+from podium.config import Config
+from podium.contracts import csv_table
+from podium.errors import PodiumError
+
+
+def show(config: Config) -> None:
+    """Print the members, the best first, then the ensemble: naive, cross-fitted and held-out."""
+    name = config.params.competition
+    bank = csv_table.read(_bytes(paths.bank_table(name)), str(paths.bank_table(name)))
+    ensemble, heldout = (json.loads(_bytes(path)) for path in (paths.METRICS_ENSEMBLE, paths.METRICS_HELDOUT))
+    print(f"{config.competition.title}: {config.competition.metric} first\n")  # noqa: T201
+    print(table(bank, ensemble, heldout, config.competition.all_metrics()))  # noqa: T201
+    print(f"\n{paths.submission(name)} is ready")  # noqa: T201
+
+
+def table(
+    bank: pd.DataFrame, ensemble: dict[str, dict[str, float]], heldout: dict[str, float], metrics: tuple[str, ...]
+) -> str:
+    """Return the text table; `bank` holds text, as its CSV does."""
+    official = metrics[0]
+    error = ensemble["standard_error"][official]
+    ends = [
+        ("ensemble, naive", ensemble["naive"], ""),
+        ("ensemble, cross-fitted", ensemble["cross_fitted"], _digits(error)),
+        ("ensemble, held out", heldout, ""),
+    ]
+    head = ["", *metrics, "±", "weight"]
+    members = [
+        [
+            line["member"],
+            *(_digits(line[metric]) for metric in metrics),
+            *map(_digits, (line["standard_error"], line["weight"])),
+        ]
+        for line in bank.to_dict("records")
+    ]
+    wholes = [[label, *(_digits(scores.get(metric)) for metric in metrics), noise, ""] for label, scores, noise in ends]
+    widths = [max(map(len, column)) for column in zip(head, *members, *wholes, strict=True)]
+    lines = [head, *members, ["-" * width for width in widths], *wholes]
+    return "\n".join(
+        "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip() for line in lines
+    )
+
+
+def _digits(value: Any) -> str:
+    return "" if pd.isna(value) else f"{float(value):.4f}"
+
+
+def _bytes(path: Path) -> bytes:
+    if not path.exists():
+        raise PodiumError(f"{path}: there is no such file; run `make submission`")
+    return path.read_bytes()

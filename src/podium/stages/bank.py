@@ -1,0 +1,14 @@
+"""bank: the predictions that params.yaml names -> a manifest of their digests."""
+
+from functools import partial
+
+from podium import paths
+from podium.config import Config
+from podium.contracts.predictions import write_manifest
+
+
+def run(config: Config) -> None:
+    """Name every member and fusion, and nothing else that lies in the folder."""
+    competition = config.params.competition
+    files = partial(paths.predictions, competition)
+    write_manifest(config.params.models(), files, paths.data(competition, "bank.json"))

@@ -1,0 +1,94 @@
+"""ensemble: the bank's members -> one table of predictions, scored naively and cross-fitted."""
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from podium import metrics, paths
+from podium.config import Config
+from podium.contracts import csv_table
+from podium.contracts.files import write_json
+from podium.contracts.predictions import Bank, read_bank
+from podium.contracts.tables import FOLDS, ROWS, by_id
+from podium.ensembles import Loss
+
+Scores = dict[str, float]
+
+
+def run(config: Config) -> None:
+    """Fit the weights on all rows (naive) and on the other folds (cross-fitted), and score both.
+
+    The table's train rows are the cross-fitted predictions; its test rows are the blend learnt on all rows.
+    """
+    params, competition = config.params, config.params.competition
+    schema = config.competition.task.schema
+    bank = read_bank(paths.data(competition, "bank.json"), partial(paths.predictions, competition), schema)
+    rows_file, folds_file = paths.data(competition, "rows.parquet"), paths.data(competition, "folds.parquet")
+    y = config.competition.task.targets(by_id(ROWS.read(rows_file), bank.train_ids, str(rows_file)))
+    folds = _fold_matrix(FOLDS.read(folds_file), bank.train_ids, str(folds_file))
+    loss = _loss(config)
+
+    blend = params.ensemble.fit(bank.train, y, loss=loss, seed=params.seed)
+    cross_fitted = params.ensemble.cross_fit(bank.train, y, folds, loss=loss, seed=params.seed)
+
+    table = bank.table(cross_fitted, blend.combine(bank.test))
+    schema.write(table, paths.ensemble(competition), {"labels": bank.labels, "task": config.competition.task.kind})
+    csv_table.write(_bank_table(bank, y, blend.weights, config), paths.bank_table(competition))
+    scores = {
+        "naive": _scores(y, blend.combine(bank.train), config),
+        "cross_fitted": _scores(y, cross_fitted, config),
+        "standard_error": _standard_errors(y, cross_fitted, config),
+    }
+    write_json(scores, paths.METRICS_ENSEMBLE)
+    official = config.competition.metric
+    print(  # noqa: T201  # what the stage shows for its work
+        f"ensemble of {len(bank.names)}: cross-fitted {official} {scores['cross_fitted'][official]:.4f}"
+        f" ± {scores['standard_error'][official]:.4f}, naive {scores['naive'][official]:.4f}"
+    )
+
+
+def _fold_matrix(folds: pd.DataFrame, ids: list[str], where: str) -> np.ndarray:
+    """Return `(n, repeats)`: the fold of each id in each repeat."""
+    wide = folds.pivot_table(index="row_id", columns="repeat", values="fold").reset_index()
+    return by_id(wide, ids, where).drop(columns="row_id").to_numpy(dtype=np.int64)
+
+
+def _metrics(config: Config) -> list[metrics.Metric]:
+    where = f"{paths.competition(config.params.competition)}: metric"
+    return [metrics.find(name, where) for name in config.competition.all_metrics()]
+
+
+def _loss(config: Config) -> Loss:
+    official, task = _metrics(config)[0], config.competition.task
+    return Loss(
+        lambda y, p: official.loss(y, p, task),
+        clip=config.params.submission.clip,
+        is_log_loss=official.name == "log_loss",
+    )
+
+
+def _scores(y: np.ndarray, p: np.ndarray, config: Config) -> Scores:
+    p = config.params.submission.apply(p)
+    return {metric.name: round(metric.score(y, p, config.competition.task), 6) for metric in _metrics(config)}
+
+
+def _standard_errors(y: np.ndarray, p: np.ndarray, config: Config) -> Scores:
+    p, task = config.params.submission.apply(p), config.competition.task
+
+    def score(metric: metrics.Metric) -> Callable[[np.ndarray], float]:
+        return lambda kept: metric.score(y[kept], p[kept], task)
+
+    return {metric.name: round(metrics.jackknife(score(metric), len(y)), 6) for metric in _metrics(config)}
+
+
+def _bank_table(bank: Bank, y: np.ndarray, weights: np.ndarray | None, config: Config) -> pd.DataFrame:
+    """Return one line per member, the best by the official metric first."""
+    official = _metrics(config)[0]
+    table = pd.DataFrame(
+        [{"member": name, **_scores(y, p, config)} for name, p in zip(bank.names, bank.train, strict=True)]
+    )
+    table["standard_error"] = [_standard_errors(y, p, config)[official.name] for p in bank.train]
+    table["weight"] = np.nan if weights is None else weights.round(6)
+    return table.sort_values(official.name, ascending=official.direction == "lower", kind="stable")

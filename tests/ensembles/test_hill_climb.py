@@ -1,0 +1,97 @@
+"""Hill climbing against a naive loop that knows nothing of its shortcuts."""
+
+import numpy as np
+import pytest
+
+from podium import metrics
+from podium.ensembles import Loss
+from podium.ensembles.hill_climb import Ensemble
+from podium.tasks import binary, multiclass
+
+BINARY, MULTICLASS = binary.Task(target="x"), multiclass.Task(target="x")
+
+
+def loss(name, task, clip=None):
+    metric = metrics.find(name, "here")
+    return Loss(lambda y, p: metric.loss(y, p, task), clip=clip, is_log_loss=name == "log_loss")
+
+
+def bank(rng, m, n, k):
+    """Members of varied skill; `k` = 1 is binary."""
+    y = rng.integers(0, max(k, 2), n)
+    truth = np.eye(k)[y] if k > 1 else y[:, None]
+    noise = rng.random((m, n, k))
+    skill = rng.uniform(0.1, 0.6, (m, 1, 1))
+    p = skill * truth + (1 - skill) * noise
+    return y, (p / p.sum(axis=2, keepdims=True) if k > 1 else p).astype(np.float32)
+
+
+def naive(members, y, score, rounds):
+    """Caruana's algorithm as one would explain it."""
+    chosen, best = [], (np.inf, 0)
+    for _ in range(rounds):
+        tries = [score(y, np.mean([members[j] for j in [*chosen, new]], axis=0)) for new in range(len(members))]
+        chosen.append(int(np.argmin(tries)))
+        if min(tries) < best[0] - 1e-9:
+            best = (min(tries), len(chosen))
+    return np.bincount(chosen[: best[1]], minlength=len(members)) / best[1]
+
+
+@pytest.mark.parametrize("clip", [None, (0.1, 0.7)])
+@pytest.mark.parametrize(("k", "task"), [(1, BINARY), (4, MULTICLASS)])
+@pytest.mark.parametrize("metric", ["log_loss", "accuracy", "auc"])
+def test_agrees_with_the_naive_loop(metric, k, task, clip):
+    """The same weights for each metric, clipped or not, and by the shortcut of log loss or without it."""
+    y, members = bank(np.random.default_rng(k), 6, 150, k)
+    score = loss(metric, task, clip)
+    fitted = Ensemble(rounds=15).fit(members, y, loss=score, seed=0)
+    expected = naive(members.astype(np.float64), y, score, 15)
+    if metric == "log_loss":
+        np.testing.assert_allclose(fitted.weights, expected)
+    # Metrics with ties may choose another member where two sums differ in the last bit; never a worse one.
+    best = score(y, np.tensordot(expected, members, 1))
+    assert score(y, fitted.combine(members)) <= best + 1e-3
+
+
+def test_multiclass_rows_that_do_not_sum_to_one_take_the_long_way():
+    """The shortcut is for probabilities only; scores that the metric rescales give the naive loop's weights too."""
+    y, members = bank(np.random.default_rng(5), 5, 120, 3)
+    members = members * np.random.default_rng(6).uniform(0.2, 1.0, (5, 120, 1)).astype(np.float32)
+    score = loss("log_loss", MULTICLASS)
+    fitted = Ensemble(rounds=10).fit(members, y, loss=score, seed=0)
+    np.testing.assert_allclose(fitted.weights, naive(members.astype(np.float64), y, score, 10))
+
+
+def test_multilabel_log_loss_is_its_mean_over_labels():
+    """Targets `(n, labels)` are scored by the metric itself."""
+    rng = np.random.default_rng(7)
+    y = rng.integers(0, 2, (80, 3))
+    members = np.clip(rng.random((4, 80, 3)) * 0.6 + 0.4 * y, 0, 1).astype(np.float32)
+    score = loss("log_loss", None)
+    fitted = Ensemble(rounds=10).fit(members, y, loss=score, seed=0)
+    np.testing.assert_allclose(fitted.weights, naive(members.astype(np.float64), y, score, 10))
+
+
+def test_a_tie_goes_to_the_first_name():
+    """Two members with the same predictions: the first one gets the whole weight."""
+    y, members = bank(np.random.default_rng(1), 1, 100, 1)
+    twins = np.concatenate([members, members])
+    fitted = Ensemble().fit(twins, y, loss=loss("log_loss", BINARY), seed=0)
+    np.testing.assert_array_equal(fitted.weights, [1, 0])
+
+
+def test_blocks_of_candidates_do_not_change_the_choice(monkeypatch):
+    """The block length is a matter of speed."""
+    y, members = bank(np.random.default_rng(3), 9, 100, 1)
+    score = loss("log_loss", BINARY)
+    expected = Ensemble().fit(members, y, loss=score, seed=0).weights
+    monkeypatch.setattr("podium.ensembles.hill_climb._BLOCK", 1)
+    np.testing.assert_array_equal(Ensemble().fit(members, y, loss=score, seed=0).weights, expected)
+
+
+def test_never_worse_than_the_best_member():
+    """The first step is the best member, and only a better prefix replaces it."""
+    y, members = bank(np.random.default_rng(2), 8, 200, 1)
+    score = loss("log_loss", BINARY)
+    fitted = Ensemble().fit(members, y, loss=score, seed=0)
+    assert score(y, fitted.combine(members)) <= min(score(y, p) for p in members) + 1e-6

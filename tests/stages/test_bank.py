@@ -1,0 +1,23 @@
+"""bank names the members of params.yaml, and fails clearly where one is missing."""
+
+import json
+
+import pytest
+
+from podium import paths
+from podium.errors import PodiumError
+from podium.stages import bank
+
+
+def test_it_names_members_and_never_lists_the_folder(banked, tmp_path):
+    """A file of a member that params.yaml no longer names is left out."""
+    (tmp_path / "predictions/toy/removed.parquet").write_bytes(b"old")
+    bank.run(banked.config)
+    assert list(json.loads(paths.data("toy", "bank.json").read_text())) == ["good", "poor"]
+
+
+def test_a_missing_member_stops_it(banked):
+    """The line names the file."""
+    paths.predictions("toy", "poor").unlink()
+    with pytest.raises(PodiumError, match=r"predictions/toy/poor\.parquet: params\.yaml names 'poor'"):
+        bank.run(banked.config)

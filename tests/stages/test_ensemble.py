@@ -1,0 +1,83 @@
+"""ensemble: scores, weights and one table, from what the manifest names."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
+
+from podium import paths
+from podium.contracts.tables import PROBABILITIES, by_id
+from podium.stages import bank, ensemble
+
+
+@pytest.fixture
+def done(banked):
+    bank.run(banked.config)
+    ensemble.run(banked.config)
+    banked.table = PROBABILITIES.read(paths.ensemble("toy"))
+    banked.scores = json.loads(paths.METRICS_ENSEMBLE.read_text())
+    banked.bank = pd.read_csv(paths.bank_table("toy"))
+    return banked
+
+
+def members(ids):
+    return [by_id(PROBABILITIES.read(paths.predictions("toy", name)), ids, name)["p_0"] for name in ("good", "poor")]
+
+
+def test_the_scores_are_of_clipped_predictions_joined_by_id(done):
+    """Against scikit-learn; the row without predictions is not scored."""
+    train = done.table[done.table["split"] == "train"]
+    y = by_id(done.truth, train["row_id"], "truth")["y"]
+    p = train["p_0"].clip(0.02, 0.98)
+    assert len(train) == len(done.folds) - 1
+    assert done.scores["cross_fitted"]["log_loss"] == pytest.approx(log_loss(y, p), abs=1e-6)
+    assert done.scores["cross_fitted"]["accuracy"] == pytest.approx(accuracy_score(y, p >= 0.5), abs=1e-6)
+    assert done.scores["cross_fitted"]["auc"] == pytest.approx(roc_auc_score(y, p), abs=1e-6)
+    assert set(done.scores) == {"naive", "cross_fitted", "standard_error"}
+
+
+def test_test_rows_get_the_weights_of_all_rows(done):
+    """The bank table's weights times the members give the ensemble."""
+    test = done.table[done.table["split"] == "test"]
+    good, poor = members(test["row_id"])
+    weights = done.bank.set_index("member")["weight"]
+    np.testing.assert_allclose(test["p_0"], weights["good"] * good + weights["poor"] * poor, atol=1e-5)
+    assert 0 < weights["poor"] < weights["good"]
+
+
+def test_train_rows_get_the_weights_of_the_other_folds(done):
+    """One grid search over two members per fold, by hand, gives predictions close to the table's."""
+    train = done.table[done.table["split"] == "train"]
+    ids = train["row_id"]
+    good, poor = members(ids)
+    y = by_id(done.truth, ids, "truth")["y"]
+    fold = by_id(done.folds, ids, "folds")["fold"]
+    grid = np.linspace(0, 1, 41)
+    for k in range(4):
+        others = fold != k
+        blends = [(w * good + (1 - w) * poor).clip(0.02, 0.98) for w in grid]
+        best = grid[np.argmin([log_loss(y[others], blend[others]) for blend in blends])]
+        expected = best * good[~others] + (1 - best) * poor[~others]
+        np.testing.assert_allclose(train["p_0"][(~others).to_numpy()], expected, atol=0.03)
+
+
+def test_the_bank_table_is_sorted_by_the_official_metric(done):
+    """Best first, with the score of each member and the official metric's standard error."""
+    assert done.bank.columns.tolist() == ["member", "log_loss", "accuracy", "auc", "standard_error", "weight"]
+    assert done.bank["member"].tolist() == ["good", "poor"]
+    ids = done.table.loc[done.table["split"] == "train", "row_id"]
+    y = by_id(done.truth, ids, "truth")["y"].to_numpy()
+    p = members(ids)[0].clip(0.02, 0.98).to_numpy()
+    losses = -np.log(np.where(y == 1, p, 1 - p))
+    assert done.bank["log_loss"][0] == pytest.approx(losses.mean(), abs=1e-6)
+    assert done.bank["standard_error"][0] == pytest.approx(losses.std(ddof=1) / np.sqrt(len(losses)), rel=0.35)
+
+
+def test_the_same_input_gives_the_same_bytes(done):
+    """Table, bank and metrics."""
+    files = [paths.ensemble("toy"), paths.bank_table("toy"), paths.METRICS_ENSEMBLE]
+    before = [file.read_bytes() for file in files]
+    ensemble.run(done.config)
+    assert [file.read_bytes() for file in files] == before
