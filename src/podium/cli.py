@@ -43,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
         if section:
             command.add_argument("name", help=f"one of params.yaml's {section}")
     commands.add_parser("check-params", help="check params.yaml and its competition, before anything expensive")
+    commands.add_parser("scores", help="show the table of members and the ensemble, naive, cross-fitted and held out")
     use = commands.add_parser("use", help="put a recipe in place as params.yaml")
     use.add_argument("name", metavar="RECIPE", help="a name in recipes/, without .yaml")
     return parser
@@ -57,6 +58,9 @@ def _run(arguments: argparse.Namespace) -> None:
     config = import_module("podium.config").load()
     if arguments.command == "check-params":
         import_module("podium.preflight").check(config)
+        return
+    if arguments.command == "scores":
+        import_module("podium.scores").show(config)
         return
     stage = import_module(f"podium.stages.{arguments.command}")
     section = STAGES[arguments.command]

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
@@ -42,6 +43,7 @@ class Folds(Frozen):
     k: int = Field(5, ge=2)
     repeats: int = Field(1, ge=1)
     file: Path | None = None
+    time: str | None = None  # the metadata column that the scheme `time` goes by
 
 
 class Views(Frozen):
@@ -73,6 +75,10 @@ class Submission(Frozen):
     """What is done to predictions on the way out; applied to out-of-fold rows before they are scored."""
 
     clip: tuple[float, float] | None = None
+
+    def apply(self, p: np.ndarray) -> np.ndarray:
+        """Return predictions `(n, k)` as they go out."""
+        return p if self.clip is None else p.clip(*self.clip)
 
 
 class Holdout(Frozen):
@@ -130,7 +136,13 @@ class Config(Frozen):
 def load(path: Path = paths.PARAMS) -> Config:
     """Read and check params.yaml and the competition that it names; raises PodiumError in one line."""
     params = load_params(path)
-    return Config.model_construct(params=params, competition=load_competition(params.competition, str(path)))
+    competition = load_competition(params.competition, str(path))
+    kind = competition.task.kind
+    for name, model in params.models().items():
+        if kind not in model.head.tasks:
+            at = f"{path}: {'members' if name in params.members else 'fusions'}.{name}.head"
+            raise PodiumError(f"{at}: it handles {', '.join(model.head.tasks)}; the competition's task is {kind}")
+    return Config.model_construct(params=params, competition=competition)
 
 
 def load_params(path: Path = paths.PARAMS) -> Params:
