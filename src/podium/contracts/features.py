@@ -1,0 +1,109 @@
+"""Features of every image and view of one backbone, as an HDF5 file sorted by (image_id, view).
+
+`features (n, d)` is float16, or float32 where a value does not fit; `image_id (n,)` and `view (n,)` are UTF-8 text.
+Attributes say how they were made. Labels are not in it: a corrected label must never re-extract.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from podium.contracts.files import atomic
+from podium.errors import PodiumError, shown
+
+SCHEMA = 1
+KEY = ["image_id", "view"]
+_ROWS_PER_CHUNK = 64
+
+
+@dataclass(frozen=True)
+class Features:
+    """A features file in memory: `index` has text columns image_id and view, one line per row of `matrix`."""
+
+    index: pd.DataFrame
+    matrix: np.ndarray  # (n, d) float16 or float32, finite
+    attributes: Mapping[str, Any]
+
+
+def write(
+    path: Path,
+    index: pd.DataFrame,
+    rows: Iterable[np.ndarray],
+    *,
+    n_columns: int,
+    dtype: str,
+    attributes: Mapping[str, Any],
+) -> None:
+    """Write rows as they come: the same rows and attributes give the same bytes.
+
+    Args:
+        path: where the file goes, whole or not at all.
+        index: columns image_id and view, already sorted by them, `n` lines.
+        rows: arrays `(d,)` of finite numbers, in the index's order; never all in memory here.
+        n_columns: `d`.
+        dtype: float16 or float32.
+        attributes: text and numbers that say how the features were made.
+    """
+    import h5py
+
+    _check_index(index, str(path))
+    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
+        chunk = (min(len(index), _ROWS_PER_CHUNK), n_columns)
+        matrix = file.create_dataset("features", (len(index), n_columns), dtype, chunks=chunk)
+        for start, block in _blocks(rows, chunk):
+            matrix[start : start + len(block)] = block
+        for column in KEY:
+            file.create_dataset(column, data=index[column].to_numpy(object), dtype=h5py.string_dtype())
+        file.attrs["schema"] = SCHEMA
+        for name in sorted(attributes):
+            file.attrs[name] = attributes[name]
+
+
+def read(path: Path) -> Features:
+    """Return a checked features file; raises PodiumError naming the file and what is wrong with it."""
+    import h5py
+
+    if not path.exists():
+        raise PodiumError(f"{path}: there is no such features file; run `dvc repro` to make it")
+    try:
+        with h5py.File(path, "r") as file:
+            attributes = dict(file.attrs)
+            if attributes.get("schema") != SCHEMA:
+                raise PodiumError(f"{path}: its schema is {attributes.get('schema')}, not {SCHEMA}; extract it again")
+            index = pd.DataFrame({column: file[column].asstr()[:] for column in KEY}, dtype="str")
+            matrix = file["features"][:]
+    except (OSError, KeyError) as error:
+        raise PodiumError(f"{path}: not a readable features file ({error})") from None
+    _check_index(index, str(path))
+    if len(matrix) != len(index):
+        raise PodiumError(f"{path}: {len(matrix)} rows of features for {len(index)} ids")
+    bad = ~np.isfinite(matrix).all(axis=1)
+    if bad.any():
+        raise PodiumError(f"{path}: features are not finite for image_id {shown(index['image_id'][bad])}")
+    return Features(index, matrix, attributes)
+
+
+def _blocks(rows: Iterable[np.ndarray], shape: tuple[int, int]) -> Iterable[tuple[int, np.ndarray]]:
+    """Yield (first row, rows) in whole chunks: HDF5 would rewrite a chunk for every row."""
+    block = np.empty(shape, np.float32)
+    start = filled = 0
+    for row in rows:
+        block[filled] = row
+        filled += 1
+        if filled == len(block):
+            yield start, block
+            start, filled = start + filled, 0
+    if filled:
+        yield start, block[:filled]
+
+
+def _check_index(index: pd.DataFrame, where: str) -> None:
+    keys = pd.MultiIndex.from_frame(index[KEY])
+    if not keys.is_unique:
+        raise PodiumError(f"{where}: image_id/view must be unique; these come twice: {shown(keys[keys.duplicated()])}")
+    if not keys.is_monotonic_increasing:
+        raise PodiumError(f"{where}: rows must be sorted by image_id and view")

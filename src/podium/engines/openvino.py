@@ -1,0 +1,89 @@
+"""Runs the exported Keras model by OpenVINO: the choice on a CPU.
+
+The export needs Keras and its backend; it is kept with the digests of its files, so that the next run needs neither.
+"""
+
+import os
+from collections.abc import Callable
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from podium import engines
+from podium.contracts.files import atomic_folder, digest, write_json
+
+_HINTS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
+_CAPABILITIES = {"BF16": "bfloat16", "FP32": "float32", "FP16": "float16"}  # float16 last: never by `auto`
+
+
+class Engine(engines.Engine):
+    """See podium.engines."""
+
+    @classmethod
+    def precisions(cls) -> tuple[str, ...]:
+        """See podium.engines; OpenVINO lists a precision where the CPU has instructions for it."""
+        return _precisions()
+
+    @classmethod
+    def version(cls) -> str:
+        """See podium.engines."""
+        return f"openvino {version('openvino')}, exported by keras {version('keras')}"
+
+    def __init__(self, build: Callable[[], Any], *, batch: int, px: int, precision: str, exported: Path) -> None:
+        import openvino
+
+        core = openvino.Core()
+        with TemporaryDirectory() as spare:
+            model = core.read_model(_model_file(build, exported, Path(spare)))
+            model.reshape([batch, px, px, 3])
+            hints = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
+            self._model = core.compile_model(model, "CPU", hints)
+
+    def run(self, images: np.ndarray) -> np.ndarray:
+        """See podium.engines."""
+        features: np.ndarray = self._model(images, share_inputs=True)[0]
+        return features
+
+
+@cache
+def _precisions() -> tuple[str, ...]:
+    import openvino
+
+    capabilities = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return tuple(precision for name, precision in _CAPABILITIES.items() if name in capabilities)
+
+
+def _model_file(build: Callable[[], Any], folder: Path, spare: Path) -> Path:
+    """Return an intact exported model in `folder`, or in `spare` where `folder` cannot be written."""
+    if not _intact(folder):
+        model = build()
+        try:
+            _export(model, folder)
+        except OSError:
+            folder = spare / "model"
+            _export(model, folder)
+    return folder / "model.xml"
+
+
+def _export(model: Any, folder: Path) -> None:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with atomic_folder(folder) as temporary:
+        model.export(str(temporary / "model.xml"), format="openvino", verbose=False)
+        write_json(_digests(temporary), temporary / "digests.json")
+
+
+def _intact(folder: Path) -> bool:
+    import json
+
+    try:
+        return bool(json.loads((folder / "digests.json").read_text("utf-8")) == _digests(folder))
+    except (OSError, ValueError):
+        return False
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    return {name: digest(folder / name) for name in ("model.xml", "model.bin")}

@@ -1,0 +1,93 @@
+"""extract: features of one backbone for every image and view; what any run on this machine computed is reused."""
+
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from itertools import groupby
+
+import pandas as pd
+from tqdm import tqdm
+
+from podium import paths
+from podium.config import Config
+from podium.contracts import features
+from podium.contracts.rowcache import RowCache, row_key
+from podium.contracts.tables import IMAGES, VIEWS
+from podium.errors import PodiumError
+from podium.extraction import Extraction, Image, Row, settle
+from podium.images import Reader
+
+
+def run(config: Config, name: str | None = None) -> None:
+    """Compute the rows that the row cache lacks, then write features/C/NAME.h5 from it."""
+    competition, where = config.params.competition, f"{paths.PARAMS}: backbones.{name}"
+    extraction = settle(config.params.backbones[str(name)], where)
+    output = paths.features(competition, str(name))
+    spare = output.with_name(f".{output.stem}.rows")
+    cache = RowCache(paths.cache() / "rows" / extraction.fingerprint, spare)
+    plan = _plan(competition)
+    missing = plan[[key not in cache for key in plan["key"]]].drop_duplicates("key")
+    started = time.monotonic()
+    if len(missing):
+        extraction.network.require_weights(f"{where}.network")
+        cache.describe(extraction.description)
+        with Reader(paths.raw(competition)) as reader:
+            _compute(extraction, missing, cache, reader, str(name))
+    _report(extraction, len(plan), len(missing), time.monotonic() - started, cache, str(name))
+    shapes = {cache.shape(key) for key in plan["key"]}
+    features.write(
+        output,
+        plan[features.KEY],
+        (cache.get(key) for key in plan["key"]),
+        n_columns=max(n_columns for n_columns, _ in shapes),
+        dtype=max(dtype for _, dtype in shapes),  # one row that needs float32 makes it the file's
+        attributes={**extraction.description, "backbone": name, "fingerprint": extraction.fingerprint},
+    )
+    shutil.rmtree(spare, ignore_errors=True)
+
+
+def _plan(competition: str) -> pd.DataFrame:
+    """Return every row of the features file, sorted, with its key in the row cache."""
+    views = VIEWS.read(paths.data(competition, "views.parquet"))
+    images = IMAGES.read(paths.data(competition, "images.parquet"))[["image_id", "source", "digest"]]
+    plan = views.merge(images, on="image_id", how="left", validate="many_to_one").sort_values(features.KEY)
+    if plan.empty or plan["digest"].isna().any():
+        table = paths.data(competition, "views.parquet")
+        raise PodiumError(f"{table}: names no image, or one that is not in images.parquet; run `dvc repro augment`")
+    plan["key"] = list(map(row_key, plan["digest"], plan["operation"], plan["parameters"]))
+    return plan.reset_index(drop=True)
+
+
+def _compute(extraction: Extraction, missing: pd.DataFrame, cache: RowCache, reader: Reader, name: str) -> None:
+    """Put the missing rows into the cache, a batch at a time: a killed run loses at most one."""
+    models = paths.cache() / "models" / extraction.fingerprint
+    with tqdm(total=len(missing), desc=name, unit="image", disable=None) as progress:
+        for keys, rows in extraction.run(_images(missing), reader, models):
+            try:
+                cache.put(keys, rows)
+            except OSError as error:
+                raise PodiumError(
+                    f"{error.filename}: {error.strerror}; what was computed so far is kept: make room and run again"
+                ) from None
+            progress.update(len(keys))
+
+
+def _images(missing: pd.DataFrame) -> Iterator[Image]:
+    """Yield each image once, with the rows that it lacks."""
+    columns = ["image_id", "source", "key", "operation", "parameters"]
+    for (image_id, source), rows in groupby(missing[columns].itertuples(index=False, name=None), lambda row: row[:2]):
+        yield Image(image_id, source, tuple(Row(*row[2:]) for row in rows))
+
+
+def _report(extraction: Extraction, n_rows: int, n_computed: int, seconds: float, cache: RowCache, name: str) -> None:
+    """Print the one line that stays; warn of a cache that is damaged or cannot be written."""
+    speed = f" at {n_computed / seconds:.1f} images/s" if n_computed else ""
+    print(  # noqa: T201  # the stage's log
+        f"{name}: {n_rows - n_computed} rows reused, {n_computed} computed{speed};"
+        f" {extraction.engine_name} {extraction.precision}, row cache {cache.n_bytes / 1e6:.1f} MB"
+    )
+    if cache.n_damaged:
+        print(f"{name}: {cache.n_damaged} damaged files of the row cache were left out", file=sys.stderr)  # noqa: T201
+    if cache.complaint:
+        print(f"{name}: cannot write the row cache ({cache.complaint}); rows of this run are not kept", file=sys.stderr)  # noqa: T201
