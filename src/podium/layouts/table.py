@@ -33,38 +33,40 @@ class Part(Frozen):
     """One table of the raw data, and how its lines name ids and images.
 
     `table` is a source: a file or `archive#member`. `id` and `image` are templates over the table's columns
-    (`train/{id}.jpg`, `{path.stem}`); an image is a source too. `columns` names those of a table without a header.
+    (`train/{id}.jpg`, `{path.stem}`), or a column's name; an image is a source too. `columns` names the columns of a
+    table without a header.
     """
 
     table: str
     separator: csv_table.Separator = "comma"
     columns: tuple[str, ...] = ()
-    id: str = "{id}"
+    id: str = "id"
     image: str
 
 
-class Layout(Base):
-    """A table of labelled images, and one of those to predict where the competition has one."""
+class Layout(Base, Part):
+    """A table of labelled images, and `test`: one of those to predict, where the competition has one."""
 
-    train: Part
     test: Part | None = None
 
     def read(self, folder: Path) -> Listing:
         """Return the listing; raises PodiumError naming the file, the key and the columns that there are."""
         with Raw(folder) as raw:
-            parts = [_read(raw, part, split) for split, part in (("train", self.train), ("test", self.test)) if part]
+            parts = [_read(raw, self, "train", "layout")]
+            if self.test:
+                parts.append(_read(raw, self.test, "test", "layout.test"))
         return Listing(
             images=pd.concat([part.images for part in parts], ignore_index=True),
             rows=pd.concat([part.rows for part in parts], ignore_index=True),
         )
 
 
-def _read(raw: Raw, part: Part, split: str) -> Listing:
+def _read(raw: Raw, part: Part, split: str, key: str) -> Listing:
     if part.table not in raw:
-        raise PodiumError(f"layout.{split}.table: there is no {part.table}; there are: {shown(raw.sources())}")
+        raise PodiumError(f"{key}.table: there is no {part.table}; there are: {shown(raw.sources())}")
     table = csv_table.read(raw.read(part.table), part.table, part.separator, part.columns)
-    ids = _fill(part.id, table, f"{part.table}: layout.{split}.id")
-    sources = _fill(part.image, table, f"{part.table}: layout.{split}.image")
+    ids = _fill(part.id, table, f"{part.table}: {key}.id")
+    sources = _fill(part.image, table, f"{part.table}: {key}.image")
     return Listing(
         images=pd.DataFrame({"image_id": ids, "row_id": ids, "source": sources}, dtype="str"),
         rows=table.rename(columns={"row_id": "row_id_", "split": "split_"}).assign(row_id=ids, split=split),
@@ -73,13 +75,15 @@ def _read(raw: Raw, part: Part, split: str) -> Listing:
 
 def _fill(template: str, table: pd.DataFrame, where: str) -> list[str]:
     """Return the template, filled with each line's cells."""
-    columns = sorted({name.partition(".")[0] for _, name, _, _ in Formatter().parse(template) if name})
-    if not columns:
-        raise PodiumError(f"{where}: {template!r} names no column; write one as {{column}}: {', '.join(table.columns)}")
+    is_column = "{" not in template
+    fields = [template] if is_column else [name for _, name, _, _ in Formatter().parse(template) if name]
+    columns = fields if is_column else sorted({name.partition(".")[0] for name in fields})
     csv_table.require(table, columns, where)
     empty = table.index[table[columns].isna().any(axis=1)]
     if len(empty):
         raise PodiumError(f"{where}: line {empty[0] + 1} of the table has no {' or '.join(columns)}")
+    if is_column:
+        return list(table[template])
     try:
         return [
             template.format_map(dict(zip(columns, map(Cell, cells), strict=True)))

@@ -86,7 +86,7 @@ def _opened(images: pd.DataFrame, raw: Path) -> tuple[pd.DataFrame, pd.DataFrame
             try:
                 pixels, digest = reader.read_with_digest(source)
             except UnreadableImageError as error:
-                return {"reason": str(error)}
+                return {"width": 0, "height": 0, "digest": "", "reason": str(error)}
             return {"width": pixels.shape[1], "height": pixels.shape[0], "digest": digest, "reason": ""}
 
         looks = pool.map(look, images["source"])

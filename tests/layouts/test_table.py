@@ -1,0 +1,61 @@
+import pytest
+
+from podium.errors import PodiumError
+from podium.layouts.table import Layout
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two tables, as a competition has them."""
+    (tmp_path / "train.csv").write_text("Id,file,label,split\n007,x/one.jpg,cat,left\n1e5,x/two.PNG,,right\n")
+    (tmp_path / "test.csv").write_text("Id\n42\n")
+    return tmp_path
+
+
+def test_templates_name_ids_and_images(folder):
+    """A column, a text around a column, and the stem of a path; ids stay text."""
+    layout = Layout(
+        table="train.csv",
+        id="{file.stem}",
+        image="train/{file}",
+        test={"table": "test.csv", "id": "Id", "image": "test/{Id}.jpg"},
+    )
+    listing = layout.read(folder)
+    assert listing.images.to_dict("list") == {
+        "image_id": ["one", "two", "42"],
+        "row_id": ["one", "two", "42"],
+        "source": ["train/x/one.jpg", "train/x/two.PNG", "test/42.jpg"],
+    }
+    assert listing.rows["split"].tolist() == ["train", "train", "test"]
+    assert listing.rows["label"].isna().tolist() == [False, True, True]
+    assert listing.rows["Id"].tolist() == ["007", "1e5", "42"]
+
+
+def test_a_column_called_split_gets_another_name(folder):
+    """The pipeline's own column of this name must not hide it."""
+    listing = Layout(table="train.csv", id="Id", image="{file}").read(folder)
+    assert listing.rows["split_"].tolist() == ["left", "right"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"table": "labels.csv"}, "layout.table: there is no labels.csv; there are: 'test.csv', 'train.csv'"),
+        ({"id": "id"}, "train.csv: layout.id: there is no column 'id'; it has: Id, file, label, split"),
+        ({"image": "{name}.jpg"}, "train.csv: layout.image: there is no column 'name'; it has: Id, file, label, split"),
+        ({"image": "{label}.jpg"}, "train.csv: layout.image: line 2 of the table has no label"),
+        (
+            {"image": "{file.parent}"},
+            "train.csv: layout.image: '{file.parent}': of a cell, only .name and .stem can be taken",
+        ),
+        (
+            {"test": {"table": "test.csv", "image": "x"}},
+            "test.csv: layout.test.id: there is no column 'id'; it has: Id",
+        ),
+    ],
+)
+def test_a_wrong_name_is_told_with_the_right_ones(folder, options, message):
+    """One line: file, key, and what there is."""
+    with pytest.raises(PodiumError) as error:
+        Layout(**({"table": "train.csv", "id": "Id", "image": "{file}"} | options)).read(folder)
+    assert str(error.value) == message
