@@ -4,13 +4,16 @@ from podium import paths
 from podium.backbones import require_weights
 from podium.config import Config
 from podium.errors import PodiumError
+from podium.extraction import settle
 
 
 def check(config: Config) -> None:
-    """Raise PodiumError for the first thing that is missing: weights, or a folds file."""
+    """Raise PodiumError for the first thing that is missing: an engine's precision, weights, or a folds file."""
     params = config.params
     for name, backbone in params.backbones.items():
-        require_weights(backbone.network, f"{paths.PARAMS}: backbones.{name}.network")
+        where = f"{paths.PARAMS}: backbones.{name}"
+        settle(backbone, where)
+        require_weights(backbone.network, f"{where}.network")
     if params.folds.file is not None and not params.folds.file.exists():
         raise PodiumError(f"{paths.PARAMS}: folds.file: there is no {params.folds.file}")
     print(  # noqa: T201  # the answer to the command

@@ -84,10 +84,10 @@ def _report(extraction: Extraction, n_rows: int, n_computed: int, seconds: float
     """Print the one line that stays; warn of a cache that is damaged or cannot be written."""
     speed = f" at {n_computed / seconds:.1f} images/s" if n_computed else ""
     print(  # noqa: T201  # the stage's log
-        f"{name}: {n_rows - n_computed} rows reused, {n_computed} computed{speed};"
+        f"extract {name}: {n_rows - n_computed} rows reused, {n_computed} computed{speed};"
         f" {extraction.engine_name} {extraction.precision}, row cache {cache.n_bytes / 1e6:.1f} MB"
     )
     if cache.n_damaged:
-        print(f"{name}: {cache.n_damaged} damaged files of the row cache were left out", file=sys.stderr)  # noqa: T201
+        print(f"extract {name}: {cache.n_damaged} damaged files of the row cache were left out", file=sys.stderr)  # noqa: T201
     if cache.complaint:
-        print(f"{name}: cannot write the row cache ({cache.complaint}); rows of this run are not kept", file=sys.stderr)  # noqa: T201
+        print(f"extract {name}: this run's rows are not kept: {cache.complaint}", file=sys.stderr)  # noqa: T201
