@@ -102,7 +102,7 @@ def test_a_mistake_in_params_is_one_clear_line(here, keys, value, words):
 
 COMPETITION_MISTAKES = [
     (["metric"], "logloss", ["metric", "log_loss"]),
-    (["metrics"], ["rmse"], ["metrics", "'rmse'", "regression", "binary"]),
+    (["metrics"], ["rmsle"], ["metrics", "'rmsle'", "regression", "binary"]),
     (["source", "kind"], "ftp", ["source.kind", "folder", "pypi"]),
     (["source", "sha257"], "0", ["source.sha257", "sha256"]),
     (["layout", "kind"], "tree", ["layout.kind", "table"]),

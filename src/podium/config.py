@@ -81,6 +81,13 @@ class Submission(Frozen):
         return p if self.clip is None else p.clip(*self.clip)
 
 
+class Sample(Frozen):
+    """The sample submission: a file of the raw data, or the columns (the id's first) of one that prepare makes."""
+
+    sample: str | None = None
+    columns: tuple[str, ...] = ("id", "label")
+
+
 class Holdout(Frozen):
     """The part of the labelled rows that the competition itself keeps back as its test set."""
 
@@ -90,11 +97,11 @@ class Holdout(Frozen):
 
 
 class Params(Frozen):
-    """params.yaml: every choice that changes a number."""
+    """params.yaml: every choice that changes a number. Every key is required, because DVC tracks it."""
 
     competition: str
     seed: int = Field(ge=0)
-    limit: int | None = Field(None, ge=1)
+    limit: int | None = Field(ge=1)
     folds: Folds
     views: Views
     backbones: dict[str, Backbone]
@@ -109,17 +116,19 @@ class Params(Frozen):
 
 
 class Competition(Frozen):
-    """competitions/C.yaml: where the data comes from, what is asked and how it is scored."""
+    """competitions/C.yaml: where the data comes from, what is asked and how it is scored.
+
+    Every key is required, `null` or `[]` where there is nothing to say: DVC refuses to track a key that is not there.
+    """
 
     title: str
     source: Source
     layout: Layout
     task: Task
     metric: str
-    metrics: tuple[str, ...] = ()
-    holdout: Holdout | None = None
-    sample_submission: str | None = None  # a file of the raw data; without one, prepare makes it
-    submission_columns: tuple[str, ...] = ()  # the id's first; of the sample that prepare makes
+    metrics: tuple[str, ...]  # reported beside the official one
+    holdout: Holdout | None  # null where the competition gives its own test rows
+    submission: Sample
 
     def all_metrics(self) -> tuple[str, ...]:
         """Return the official metric, then those reported beside it."""

@@ -36,7 +36,7 @@ def make(
     - plain, group: folds of equal numbers of rows; stratified, stratified_group: of each class too;
       binned: of each tenth of a regression target; multilabel: of each label, the rarest placed first
       (after Sechidis et al. 2011); group and stratified_group insist that groups are named.
-    - time: consecutive folds by the metadata column `time`, numbers or dates; a fold is predicted from earlier ones only.
+    - time: consecutive folds by the metadata column `time`, numbers or dates; a fold is predicted from earlier ones.
 
     Raises PodiumError where a class has fewer rows than there are folds.
     """
@@ -47,11 +47,10 @@ def make(
         raise PodiumError(f"folds.scheme: {scheme} needs a group, and the competition names none")
     if scheme == "time":
         return _by_time(rows, time, k)
-    strata = _strata(rows, scheme, k)
-    tables = [_deal(rows, strata, k, np.random.default_rng([seed, repeat])) for repeat in range(repeats)]
-    return pd.concat([table.assign(repeat=repeat) for repeat, table in enumerate(tables)], ignore_index=True)[
-        ["row_id", "repeat", "fold"]
-    ]
+    strata, group = _strata(rows, scheme, k), pd.factorize(rows["group"], sort=True)[0]
+    dealt = [deal(strata, group, k, np.random.default_rng([seed, repeat])) for repeat in range(repeats)]
+    tables = [pd.DataFrame({"row_id": rows["row_id"], "repeat": i, "fold": fold}) for i, fold in enumerate(dealt)]
+    return pd.concat(tables, ignore_index=True)
 
 
 def check(folds: pd.DataFrame, rows: pd.DataFrame, k: int, where: str) -> pd.DataFrame:
@@ -112,8 +111,7 @@ def _strata(rows: pd.DataFrame, scheme: FoldScheme, k: int) -> np.ndarray:
         return np.column_stack([y, y.sum(axis=1) == 0]).astype(np.float64)
     if y.shape[1] > 1:
         raise PodiumError(f"folds.scheme: {scheme} needs one target and there are {y.shape[1]}; choose multilabel")
-    classes = pd.qcut(y[:, 0], _BINS, labels=False, duplicates="drop") if scheme == "binned" else y[:, 0]
-    codes, names = pd.factorize(classes, sort=True)
+    codes, names = pd.factorize(_binned(y[:, 0]) if scheme == "binned" else y[:, 0], sort=True)
     counts = np.bincount(codes)
     if scheme != "binned" and counts.min() < k:
         label = _label(rows, names[counts.argmin()])
@@ -124,25 +122,35 @@ def _strata(rows: pd.DataFrame, scheme: FoldScheme, k: int) -> np.ndarray:
     return np.eye(len(names))[codes]
 
 
+def _binned(y: np.ndarray) -> np.ndarray:
+    return np.asarray(pd.qcut(y, _BINS, labels=False, duplicates="drop"))
+
+
 def _label(rows: pd.DataFrame, code: float) -> str:
     labels = rows.attrs.get("labels") or []
     return repr(labels[int(code)]) if int(code) < len(labels) else f"{code:g}"
 
 
-def _deal(rows: pd.DataFrame, strata: np.ndarray, k: int, rng: np.random.Generator) -> pd.DataFrame:
-    """Deal whole groups to folds, the largest and then the rarest first, each to where its strata lack most.
+def deal(strata: np.ndarray, group: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
+    """Return `(n,)` the fold of each row: whole groups, an equal share of every stratum in each fold.
 
-    One greedy pass does for all schemes: for rows of one class and no group it is exact stratification.
+    The largest and then the rarest groups go first, each to the fold that holds least of its strata. One greedy
+    pass does for all schemes: for rows of one class and no company it is exact stratification.
+
+    Args:
+        strata: `(n, s)` 0/1, what each fold should hold an equal share of.
+        group: `(n,)` int codes from 0, each in use.
+        k: how many folds.
+        rng: breaks the ties between groups of one kind.
     """
-    group, names = pd.factorize(rows["group"], sort=True)
     sizes = np.bincount(group)
-    content = np.zeros((len(names), strata.shape[1]))
+    content = np.zeros((len(sizes), strata.shape[1]))
     np.add.at(content, group, strata)
     share = content / np.maximum(strata.sum(axis=0), 1)  # of all that there is of each stratum
     rarest = np.where(content > 0, strata.sum(axis=0), np.inf).min(axis=1)
-    order = rng.permutation(len(names))
+    order = rng.permutation(len(sizes))
     order = order[np.lexsort((rarest[order], -sizes[order]))]
-    held, rows_held, fold_of = np.zeros((k, strata.shape[1])), np.zeros(k, np.int64), np.zeros(len(names), np.int64)
+    held, rows_held, fold_of = np.zeros((k, strata.shape[1])), np.zeros(k, np.int64), np.zeros(len(sizes), np.int64)
     for item in order:
         # What a fold holds of the item's strata; rounded, so that a tie is one on every machine.
         crowding = np.round((held * share[item]).sum(axis=1), 9)
@@ -150,7 +158,20 @@ def _deal(rows: pd.DataFrame, strata: np.ndarray, k: int, rng: np.random.Generat
         held[fold] += content[item]
         rows_held[fold] += sizes[item]
         fold_of[item] = fold
-    return pd.DataFrame({"row_id": rows["row_id"], "fold": fold_of[group]})
+    return np.asarray(fold_of[group])
+
+
+def inner(y: np.ndarray, group: np.ndarray, k: int, seed: int, *, is_value: bool) -> np.ndarray:
+    """Return `(n,)` a head's own folds within its training rows: whole groups, classes (or tenths of values) even.
+
+    For early stopping and calibration: the rows that a model is judged by are none that it learnt from.
+    """
+    if y.ndim == 2:  # noqa: PLR2004  # a matrix of labels
+        strata = np.column_stack([y, y.sum(axis=1) == 0]).astype(np.float64)
+    else:
+        codes, names = pd.factorize(_binned(y) if is_value else y, sort=True)
+        strata = np.eye(len(names))[codes]
+    return deal(strata, pd.factorize(group, sort=True)[0], k, np.random.default_rng(seed))
 
 
 def _by_time(rows: pd.DataFrame, time: str | None, k: int) -> pd.DataFrame:

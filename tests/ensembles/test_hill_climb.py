@@ -13,7 +13,7 @@ BINARY, MULTICLASS = binary.Task(target="x"), multiclass.Task(target="x")
 
 def loss(name, task, clip=None):
     metric = metrics.find(name, "here")
-    return Loss(lambda y, p: metric.loss(y, p, task), clip=clip, is_log_loss=name == "log_loss")
+    return Loss(lambda y, p: metric.loss(y, p, task), limits=clip or (0.0, 1.0), is_log_loss=name == "log_loss")
 
 
 def bank(rng, m, n, k):

@@ -27,7 +27,7 @@ task: {kind: binary, target: brightness, above: 0.5}
 metric: log_loss
 metrics: [accuracy]
 holdout: {fraction: 0.25, stratify: [brightness], seed: 1}
-submission_columns: [id, bright]
+submission: {columns: [id, bright]}
 """
 
 PARAMS = """\

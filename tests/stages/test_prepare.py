@@ -16,6 +16,7 @@ source: {kind: folder, path: incoming}
 layout: {kind: table, table: labels.csv, image: "{id}.png", metadata: [camera]}
 task: {kind: binary, target: defect, above: 0.5}
 metric: log_loss
+metrics: []
 """
 HOLDOUT = "holdout: {fraction: 0.25, stratify: [defect, camera], seed: 1}\n"
 
@@ -37,6 +38,8 @@ def raw(tmp_path, monkeypatch):
 def prepared(competition=COMPETITION + HOLDOUT, limit=None):
     """Run the stage; return its tables and its audit."""
     (paths := config.paths).COMPETITIONS.mkdir(exist_ok=True)
+    for key, default in (("holdout", "null"), ("submission", "{}")):
+        competition += "" if f"\n{key}: " in competition else f"{key}: {default}\n"
     paths.competition("toy").write_text(competition)
     loaded = SimpleNamespace(
         params=SimpleNamespace(competition="toy", limit=limit), competition=config.load_competition("toy")
@@ -75,7 +78,7 @@ def test_images_share_their_rows_split_and_say_their_size(raw):
 
 def test_the_sample_submission_lists_the_test_rows(raw):
     """Sorted ids under the columns that the competition names."""
-    done = prepared(COMPETITION + HOLDOUT + "submission_columns: [cell, defective]\n")
+    done = prepared(COMPETITION + HOLDOUT + "submission: {columns: [cell, defective]}\n")
     assert done.sample_submission.columns.tolist() == ["cell", "defective"]
     assert done.sample_submission["cell"].tolist() == done.solution["row_id"].tolist()
 
@@ -126,7 +129,7 @@ def test_the_competitions_own_sample_submission_is_kept(raw):
     (raw / "labels.csv").write_text("id,defect,camera\n" + "".join(f"{n:03d},{n % 2},a\n" for n in range(20)))
     (raw / "sample.csv").write_text("id,p\n" + "".join(f"{n:03d},0.5\n" for n in range(39, 19, -1)))
     own = 'layout: {kind: table, table: labels.csv, image: "{id}.png", test: {table: sample.csv, image: "{id}.png"}}'
-    yaml = COMPETITION.replace(COMPETITION.splitlines()[2], own) + "sample_submission: sample.csv\n"
+    yaml = COMPETITION.replace(COMPETITION.splitlines()[2], own) + "submission: {sample: sample.csv}\n"
     assert prepared(yaml).sample_submission["id"].tolist() == [f"{n:03d}" for n in range(39, 19, -1)]
     ids = prepared(yaml, limit=20).sample_submission["id"].tolist()
     assert len(ids) == 10
@@ -141,7 +144,7 @@ def test_a_sample_that_disagrees_with_the_test_rows_is_refused(raw, kept, messag
     (raw / "labels.csv").write_text("id,defect\n000,1\n001,0\n")
     own = 'layout: {kind: table, table: labels.csv, image: "{id}.png", test: {table: test.csv, image: "{id}.png"}}'
     with pytest.raises(PodiumError, match=message):
-        prepared(COMPETITION.replace(COMPETITION.splitlines()[2], own) + "sample_submission: sample.csv\n")
+        prepared(COMPETITION.replace(COMPETITION.splitlines()[2], own) + "submission: {sample: sample.csv}\n")
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,8 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Self
 
+from podium.contracts.archives import ZIPS
 from podium.errors import PodiumError
-
-_ARCHIVES = (".zip", ".whl")
 
 
 class Raw:
@@ -41,7 +40,7 @@ class Raw:
             if not path.is_file():
                 continue
             name = path.relative_to(self.folder).as_posix()
-            if path.suffix.lower() in _ARCHIVES:
+            if path.suffix.lower() in ZIPS:
                 members = self._archive(name).infolist()
                 found += [f"{name}#{member.filename}" for member in members if not member.is_dir()]
             else:
@@ -79,7 +78,7 @@ class Raw:
     def _locate(self, source: str) -> tuple[str, zipfile.ZipFile | None, str]:
         """Return the file, its archive if it is one, and the member in it."""
         name, _, member = source.partition("#")
-        if PurePosixPath(name).suffix.lower() not in _ARCHIVES:
+        if PurePosixPath(name).suffix.lower() not in ZIPS:
             name, member = source, ""
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             raise ValueError(f"{source} leads out of the raw folder")

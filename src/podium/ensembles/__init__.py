@@ -22,33 +22,41 @@ class Objective:
 
 @dataclass(frozen=True)
 class Loss:
-    """What an ensemble minimises: `score(clip(p))` of `(y, p (n, k))`, lower is better.
+    """What an ensemble minimises: `score` of `(y, p (n, k))`, lower is better, of predictions within `limits`.
 
     `is_log_loss` says that `score` is the mean of -log of what each truth was given, rows rescaled to sum to 1.
     """
 
     score: Callable[[np.ndarray, np.ndarray], float]
-    clip: tuple[float, float] | None = None
+    limits: tuple[float, float] = (0.0, 1.0)
     is_log_loss: bool = False
 
     def __call__(self, y: np.ndarray, p: np.ndarray) -> float:
         """Return the loss of predictions `(n, k)`."""
-        return self.score(y, p if self.clip is None else p.clip(*self.clip))
+        return self.score(y, p.clip(*self.limits))
 
-    def objective(self, y: np.ndarray, members: np.ndarray) -> Objective:
-        """Return the loss of blends of `members` `(m, n, k)`; of log loss only the truth's share is kept."""
+    def objective(self, y: np.ndarray, members: np.ndarray, *, convex: bool = True) -> Objective:
+        """Return the loss of blends of `members` `(m, n, k)`; of log loss only the truth's share is kept.
+
+        `convex` says that no weight is negative, so that the rows of several classes sum to 1 without rescaling.
+        """
         if self.is_log_loss and members.shape[2] == 1:
-            return _binary_log_loss(y, members[:, :, 0], self.clip or (0.0, 1.0))
-        if self.is_log_loss and self.clip is None and np.allclose(members.sum(axis=2), 1.0, atol=1e-4):
+            return _binary_log_loss(y, members[:, :, 0], self.limits)
+        if self.is_log_loss and convex and self.limits == (0.0, 1.0) and are_distributions(members):
             truth = np.ascontiguousarray(members[:, np.arange(len(y)), y.astype(np.int64)])
             return Objective(truth, _mean_log)
         return Objective(members, lambda blends: np.array([self(y, blend) for blend in blends]))
 
 
-def _binary_log_loss(y: np.ndarray, members: np.ndarray, clip: tuple[float, float]) -> Objective:
+def are_distributions(p: np.ndarray) -> bool:
+    """Tell whether `(..., k)` are probabilities of several classes: rows that sum to 1."""
+    return p.shape[-1] > 1 and bool(np.allclose(p.sum(axis=-1), 1.0, atol=1e-4))
+
+
+def _binary_log_loss(y: np.ndarray, members: np.ndarray, limits: tuple[float, float]) -> Objective:
     positive = y == 1
-    low = np.where(positive, clip[0], 1 - clip[1]).astype(np.float32)
-    high = np.where(positive, clip[1], 1 - clip[0]).astype(np.float32)
+    low = np.where(positive, limits[0], 1 - limits[1]).astype(np.float32)
+    high = np.where(positive, limits[1], 1 - limits[0]).astype(np.float32)
     return Objective(np.where(positive, members, 1 - members), lambda truth: _mean_log(truth.clip(low, high)))
 
 
@@ -58,22 +66,36 @@ def _mean_log(truth: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Blend:
-    """A fitted ensemble: `combine` maps `(m, n, k)` to `(n, k)`; `weights` is `(m,)`, summing to 1, or None."""
+    """A fitted ensemble: `combine` maps `(m, n, k)` to `(n, k)`, row by row.
+
+    `weights` is `(m,)`, summing to 1, or None where members have none. `path` is the (member, loss) of each step
+    of a search, for a person to see where it stopped gaining.
+    """
 
     combine: Callable[[np.ndarray], np.ndarray]
     weights: np.ndarray | None = None
+    path: tuple[tuple[int, float], ...] = ()
 
 
-def linear(weights: np.ndarray) -> Blend:
-    """Return the weighted sum. Added one by one in float64: the same row gives the same bits in any company."""
+def linear(
+    weights: np.ndarray, limits: tuple[float, float] = (0.0, 1.0), path: tuple[tuple[int, float], ...] = ()
+) -> Blend:
+    """Return the weighted sum, brought back within `limits` where a weight is negative.
+
+    Members are added one by one in float64: the same row gives the same bits in any company.
+    """
 
     def combine(members: np.ndarray) -> np.ndarray:
         total = np.zeros(members.shape[1:])
         for k in np.flatnonzero(weights):
             total += weights[k] * members[k]
+        if weights.min() < 0:
+            total = total.clip(*limits)
+            if are_distributions(members):
+                total /= total.sum(axis=1, keepdims=True)
         return total.astype(np.float32)
 
-    return Blend(combine, weights)
+    return Blend(combine, weights, path)
 
 
 class Ensemble(Frozen):

@@ -1,4 +1,7 @@
-"""Greedy ensemble selection with replacement (Caruana et al., ICML 2004)."""
+"""Greedy ensemble selection with replacement (Caruana et al., ICML 2004), bagged on request."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from pydantic import Field
@@ -12,32 +15,70 @@ _BLOCK = 1 << 19  # numbers; 2 MB of float32 stay in a core's cache while a bloc
 class Ensemble(Base):
     """Adds, `rounds` times, the member whose addition gives the lowest loss, and keeps the best prefix.
 
-    Ties go to the member that comes first, which is the first by name.
+    `best` limits the choice to so many members of the lowest loss. Each of `bags` climbs among a random `fraction`
+    of them (Caruana's guard against fitting noise), and their weights are averaged. `negative` also takes members
+    away, below zero. Ties go to the member that comes first, which is the first by name.
     """
 
     rounds: int = Field(100, ge=1)
+    best: int | None = Field(None, ge=1)
+    bags: int = Field(1, ge=1)
+    fraction: float = Field(0.5, gt=0, le=1)  # of the members, for each of several bags
+    negative: bool = False
 
-    def fit(self, members: np.ndarray, y: np.ndarray, *, loss: Loss, seed: int) -> Blend:  # noqa: ARG002  # deterministic
-        """Return the mean of the chosen members, each as often as it was chosen."""
-        chosen = climb(loss.objective(y, members), self.rounds)
-        return linear(np.bincount(chosen, minlength=len(members)) / len(chosen))
+    def fit(self, members: np.ndarray, y: np.ndarray, *, loss: Loss, seed: int) -> Blend:
+        """Return the blend whose weights are how often each member was chosen; the path is the first bag's."""
+        objective = loss.objective(y, members, convex=not self.negative)
+        weights, climbs = np.zeros(len(members)), []
+        for chosen in self._bags(objective, seed):
+            climb = _climb(Objective(objective.members[chosen], objective.losses), self.rounds, self.negative)
+            weights[chosen] += climb.weights / self.bags
+            climbs.append(tuple((int(chosen[member]), value) for member, value in climb.path))
+        return linear(weights, loss.limits, climbs[0])
+
+    def _bags(self, objective: Objective, seed: int) -> Iterator[np.ndarray]:
+        """Yield the positions of the members that each bag may choose."""
+        pool = np.arange(len(objective.members))
+        if self.best is not None:
+            alone = _losses(objective, np.zeros_like(objective.members[0]), 0, 1)
+            pool = np.sort(np.argsort(alone, kind="stable")[: self.best])
+        if self.bags == 1:
+            yield pool
+            return
+        rng = np.random.default_rng(seed)
+        for _ in range(self.bags):
+            yield np.sort(rng.choice(pool, max(1, round(self.fraction * len(pool))), replace=False))
 
 
-def climb(objective: Objective, rounds: int) -> np.ndarray:
-    """Return the positions of the chosen members, in order of choice; up to `rounds` of them."""
-    total = np.zeros_like(objective.members[0])
-    chosen, losses = [], []
-    for count in range(1, rounds + 1):
-        candidates = _losses(objective, total, count)
-        best = int(candidates.argmin())
-        chosen.append(best)
-        losses.append(candidates[best])
-        total += objective.members[best]
-    return np.array(chosen[: int(np.argmin(losses)) + 1])
+@dataclass(frozen=True)
+class _Climb:
+    weights: np.ndarray  # (m,), summing to 1
+    path: tuple[tuple[int, float], ...]  # every step's member and loss, past the best prefix too
 
 
-def _losses(objective: Objective, total: np.ndarray, count: int) -> np.ndarray:
-    """Return `(m,)`: the loss of the mean of `count` members, for each that may be the next."""
-    members, step = objective.members, max(1, _BLOCK // total.size)
-    blocks = (members[k : k + step] for k in range(0, len(members), step))
-    return np.concatenate([objective.losses((block + total) / np.float32(count)) for block in blocks])
+def _climb(objective: Objective, rounds: int, negative: bool) -> _Climb:  # noqa: FBT001  # private, and named at the call
+    members = objective.members
+    total, counts = np.zeros_like(members[0]), np.zeros(len(members), dtype=np.int64)
+    path, best_loss, best_counts = [], np.inf, counts
+    for _ in range(rounds):
+        count, step = int(counts.sum()), 1
+        candidates = _losses(objective, total, count, step)
+        if negative and count > 1:
+            without = _losses(objective, total, count, -1)
+            if without.min() < candidates.min():
+                candidates, step = without, -1
+        choice = int(candidates.argmin())
+        total += np.float32(step) * members[choice]
+        counts[choice] += step
+        path.append((choice, float(candidates[choice])))
+        if candidates[choice] < best_loss:
+            best_loss, best_counts = candidates[choice], counts.copy()
+    return _Climb(best_counts / best_counts.sum(), tuple(path))
+
+
+def _losses(objective: Objective, total: np.ndarray, count: int, step: int) -> np.ndarray:
+    """Return `(m,)`: the loss of the mean of the `count` chosen and, added or taken away, each member."""
+    members, block = objective.members, max(1, _BLOCK // total.size)
+    scale, share = np.float32(1 / (count + step)), np.float32(step)
+    blocks = (members[start : start + block] for start in range(0, len(members), block))
+    return np.concatenate([objective.losses((total + share * part) * scale) for part in blocks])

@@ -4,13 +4,28 @@ A module imports its library inside `fit`, so that checking params.yaml loads no
 """
 
 from collections.abc import Callable
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import numpy as np
+from pydantic import Field
 
 from podium.frozen import Frozen
 
 Predict = Callable[[np.ndarray], np.ndarray]  # (n, d) float32 -> (n, k) float32
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a model is fitted on: the training rows of one fold, an image's views as rows of their own."""
+
+    x: np.ndarray  # (n, d) float32 features
+    y: np.ndarray  # (n,) or (n, n_labels), as the task codes it; every class occurs
+    task: str  # binary, multiclass, multilabel or regression
+    n_outputs: int  # k, the number of prediction columns
+    group: np.ndarray  # (n,) int codes; rows of one group stay together in an inner split
+    weight: np.ndarray  # (n,) float64, positive
+    seed: int  # the only source of randomness
 
 
 class Head(Frozen):
@@ -18,19 +33,11 @@ class Head(Frozen):
 
     tasks: ClassVar[tuple[str, ...]]  # the kinds of task it handles
 
-    def fit(
-        self, x: np.ndarray, y: np.ndarray, *, task: str, n_outputs: int, group: np.ndarray, weight: np.ndarray, seed: int
-    ) -> Predict:
-        """Fit everything (scaler, PCA, calibration, early stopping) on the given rows only.
+    seeds: int = Field(1, ge=1)  # how many models, equal but for their seed, are averaged
+    refit: Literal["folds", "full"] = "folds"  # test rows: the mean of the folds' models, or one model of all rows
 
-        Args:
-            x: `(n, d)` float32 features; the views of one row are rows of their own.
-            y: `(n,)` or `(n, n_labels)`, as the task codes it.
-            task: binary, multiclass, multilabel or regression.
-            n_outputs: `k`, the number of prediction columns.
-            group: `(n,)` int codes; rows of one group (an image's views) stay together in an inner split.
-            weight: `(n,)` float64, positive.
-            seed: the only source of randomness.
+    def fit(self, data: Training) -> Predict:
+        """Fit everything (scaler, PCA, calibration, early stopping) on the given rows only.
 
         Returns a function from `(m, d)` float32 to `(m, k)` float32, probabilities or values.
         """

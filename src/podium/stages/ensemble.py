@@ -64,7 +64,7 @@ def _loss(config: Config) -> Loss:
     official, task = _metrics(config)[0], config.competition.task
     return Loss(
         lambda y, p: official.loss(y, p, task),
-        clip=config.params.submission.clip,
+        limits=_limits(config),
         is_log_loss=official.name == "log_loss",
     )
 

@@ -18,8 +18,6 @@ from podium.contracts.tables import IMAGES, ROWS, by_id
 from podium.errors import PodiumError, shown
 from podium.images import Reader, UnreadableImageError
 
-_COLUMNS = ("id", "label")  # of a submission, where neither a sample nor the competition's YAML says
-
 
 def run(config: Config) -> None:
     """Read the layout, hold out and limit rows, open every image once, and write the tables."""
@@ -101,18 +99,19 @@ def _opened(images: pd.DataFrame, raw: Path) -> tuple[pd.DataFrame, pd.DataFrame
 
 def _sample(ids: pd.Series, competition: Competition, raw: Path, config: Config) -> pd.DataFrame:
     """Return the sample submission: the competition's own, or one of the test rows' ids."""
-    if competition.sample_submission is None:
-        key, *columns = competition.submission_columns or _COLUMNS
+    name = competition.submission.sample
+    if name is None:
+        key, *columns = competition.submission.columns
         return pd.DataFrame({key: ids, **dict.fromkeys(columns, 0.5)})
     with Raw(raw) as files:
-        sample = csv_table.read(files.read(competition.sample_submission), competition.sample_submission)
+        sample = csv_table.read(files.read(name), name)
     named = sample.iloc[:, 0]
     if config.params.limit is not None:
         return sample[named.isin(ids)]
-    by_id(pd.DataFrame({"row_id": ids}), named, f"{competition.sample_submission}: test rows of the layout")
+    by_id(pd.DataFrame({"row_id": ids}), named, f"{name}: test rows of the layout")
     more = sorted(set(ids) - set(named))
     if more:
-        raise PodiumError(f"{competition.sample_submission}: it lacks these test rows of the layout: {shown(more)}")
+        raise PodiumError(f"{name}: it lacks these test rows of the layout: {shown(more)}")
     return sample
 
 
