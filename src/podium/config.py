@@ -156,7 +156,7 @@ def load(path: Path = paths.PARAMS) -> Config:
 
 def load_params(path: Path = paths.PARAMS) -> Params:
     """Read and check params.yaml alone."""
-    raw = _read(path)
+    raw = read_yaml(path)
     for place in _invisible(raw):
         raise PodiumError(f"{path}: {place}: DVC ignores params of this name; call it something else")
     where = f"{path}: "
@@ -189,12 +189,12 @@ def load_params(path: Path = paths.PARAMS) -> Params:
 
 
 def load_competition(name: str, params_file: str = "params.yaml") -> Competition:
-    """Read and check competitions/NAME.yaml."""
-    path = paths.competition(name)
+    """Read and check competitions/NAME.yaml, beside the params file."""
+    path = Path(params_file).parent / paths.competition(name)
     if not path.exists():
-        known = sorted(found.stem for found in paths.COMPETITIONS.glob("*.yaml"))
+        known = sorted(found.stem for found in path.parent.glob("*.yaml"))
         raise PodiumError(f"{params_file}: competition: there is no {path}; choose one of: {', '.join(known)}")
-    raw = _read(path)
+    raw = read_yaml(path)
     read = dict(raw)
     for key, kind in (("source", "sources"), ("layout", "layouts"), ("task", "tasks")):
         read[key] = _plugin(kind, raw.get(key), f"{path}: {key}", "kind")
@@ -207,7 +207,8 @@ def load_competition(name: str, params_file: str = "params.yaml") -> Competition
     return competition
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Return a YAML file's mapping, unchecked; raises PodiumError naming file and line."""
     try:
         raw = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
