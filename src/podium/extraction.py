@@ -118,9 +118,7 @@ class Extraction:
             try:
                 pixels = reader.read(image.source)
             except UnreadableImageError as error:
-                raise PodiumError(
-                    f"image {image.image_id} ({image.source}): {error}; run `dvc repro prepare`"
-                ) from None
+                raise PodiumError(f"{image.source!r}: image {image.image_id!r} cannot be read: {error}") from None
             how, native = self.backbone.resize, self.network.native_px
             views = ((row.key, apply(pixels, row.operation, json.loads(row.parameters))) for row in image.rows)
             return [(key, resize(view, how, native)) for key, view in views]

@@ -35,7 +35,7 @@ class Application(KerasNetwork):
             self._verify(where)
             return
         try:
-            self._import().__dict__[self.constructor](include_top=False, weights="imagenet")
+            getattr(self._import(), self.constructor)(include_top=False, weights="imagenet")
         except Exception as error:  # noqa: BLE001  # network, proxy or disk: whatever it is, the file is not here
             reason = str(error).splitlines()[0]
             raise PodiumError(

@@ -1,0 +1,99 @@
+"""What every row of the table must do."""
+
+from importlib import import_module
+
+import numpy as np
+import pytest
+
+from podium.backbones import NETWORKS, require_weights
+from podium.backbones.applications import Application
+from podium.backbones.network import KerasNetwork
+from podium.errors import PodiumError
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (2, 80, 80, 3), dtype=np.uint8)
+APPLICATIONS = [name for name, network in NETWORKS.items() if isinstance(network, Application)]
+
+
+@pytest.mark.xdist_group("keras")
+@pytest.mark.parametrize("name", APPLICATIONS)
+def test_pixels_pass_the_preprocessing_that_belongs_to_the_weights(name):
+    """uint8 RGB in: the same features as Keras's own preprocessing in NumPy, then its model with pooling."""
+    network = NETWORKS[name]
+    module = import_module(f"keras.applications.{network.module}")
+    options = {"include_top": False, "weights": None, "input_shape": (80, 80, 3)}
+    reference = getattr(module, network.constructor)(pooling="avg", **options)
+    expected = reference.predict(module.preprocess_input(IMAGES.astype(np.float32)), verbose=0)
+    model = network.build(80, "avg", pretrained=False)
+    model.set_weights(reference.get_weights())
+    features = model.predict(IMAGES, verbose=0)
+    assert features.shape == (2, network.width)
+    np.testing.assert_allclose(features, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("name", [name for name, row in NETWORKS.items() if not isinstance(row, KerasNetwork)])
+def test_classical_features_have_the_width_that_the_table_says(name):
+    """One vector per image, `(n, width)` float32 at the native size, whatever the company."""
+    network = NETWORKS[name]
+    px = network.native_px
+    describe = network.build(px, "avg")
+    features = describe(IMAGES[:, :px, :px])
+    assert features.shape == (2, network.width)
+    assert features.dtype == np.float32
+    np.testing.assert_array_equal(describe(IMAGES[1:, :px, :px])[0], features[1])
+
+
+def test_a_colour_histogram_counts_pixels_by_colour():
+    """A half red, half blue image has two bins of one half each, where red comes first."""
+    image = np.zeros((1, 64, 64, 3), np.uint8)
+    image[0, :32, :, 0] = 255
+    image[0, 32:, :, 2] = 255
+    (vector,) = NETWORKS["color_histogram"].build(64, "avg")(image)
+    bins = vector.reshape(8, 8, 8)
+    assert bins[7, 0, 0] == bins[0, 0, 7] == 0.5
+    assert bins.sum() == 1.0
+
+
+def test_oriented_gradients_tell_stripes_apart_by_direction_and_not_by_brightness():
+    """HOG of stripes differs from that of the same stripes turned, and not from darker ones."""
+    stripes = np.tile(np.where(np.arange(64) // 4 % 2, 200, 100)[:, None, None], (1, 64, 3)).astype(np.uint8)
+    describe = NETWORKS["hog"].build(64, "avg")
+    upright, darker, turned = describe(np.stack([stripes, stripes // 2, stripes.swapaxes(0, 1)]))
+    np.testing.assert_allclose(upright, darker, atol=1e-3)
+    assert np.linalg.norm(upright - turned) > 1
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_row_names_weights_preprocessing_and_licence(name):
+    """What goes into the fingerprint is text that tells weights and preprocessing apart."""
+    network = NETWORKS[name]
+    assert network.preprocessing
+    assert bool(network.weights) == bool(network.license) == isinstance(network, KerasNetwork)
+    assert network.engines
+
+
+def test_weights_that_cannot_be_downloaded_are_named_with_their_place(monkeypatch, tmp_path):
+    """Offline, one line says which file to put where."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+
+    class Module:
+        @staticmethod
+        def VGG16(**_):  # noqa: N802  # Keras's name
+            raise OSError("URL fetch failure\nand more")
+
+    monkeypatch.setattr(Application, "_import", lambda _: Module)
+    with pytest.raises(PodiumError) as caught:
+        require_weights("vgg16", "params.yaml: backbones.a.network")
+    assert str(caught.value) == (
+        "params.yaml: backbones.a.network: cannot download vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
+        f" (URL fetch failure); put it into {tmp_path / 'models'}"
+    )
+
+
+def test_a_wrong_file_in_place_of_the_weights_is_refused(monkeypatch, tmp_path):
+    """A file of the right name whose MD5 is not Keras's is named, rather than downloaded over."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    path = NETWORKS["vgg16"].file()
+    path.parent.mkdir()
+    path.write_bytes(b"a web page")
+    with pytest.raises(PodiumError, match=f"^here: {path} has MD5 .*, not 6d6bbae143d832006294945121d1f1fc"):
+        require_weights("vgg16", "here")

@@ -1,0 +1,98 @@
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+from podium.contracts.features import read, write
+from podium.errors import PodiumError
+
+N = 150
+IDS = sorted(f"käfig {n:03d}\n.png" for n in range(N // 2))
+INDEX = pd.DataFrame({"image_id": np.repeat(IDS, 2), "view": ["hflip", "identity"] * (N // 2)}, dtype="str")
+ROWS = np.random.default_rng(0).normal(size=(N, 7)).astype(np.float16)
+
+
+def written(path, index=INDEX, rows=ROWS, dtype="float16"):
+    write(path, index, iter(rows), n_columns=7, dtype=dtype, attributes={"backbone": "a", "batch": 32})
+    return path
+
+
+def test_what_was_written_is_read(tmp_path):
+    """Ids with spaces, umlauts and line feeds, numbers and attributes come back as they were."""
+    features = read(written(tmp_path / "a.h5"))
+    pd.testing.assert_frame_equal(features.index, INDEX)
+    np.testing.assert_array_equal(features.matrix, ROWS)
+    assert features.matrix.dtype == np.float16
+    assert {key: features.attributes[key] for key in ("backbone", "batch")} == {"backbone": "a", "batch": 32}
+
+
+def test_large_numbers_stay_in_float32(tmp_path):
+    """A value beyond float16's range is kept where the file is float32."""
+    rows = ROWS.astype(np.float32)
+    rows[3, 3] = 1e6
+    assert read(written(tmp_path / "a.h5", rows=rows, dtype="float32")).matrix[3, 3] == 1e6
+
+
+def test_the_same_rows_give_the_same_bytes(tmp_path):
+    """No time stamp and no order of creation is in the file."""
+    assert written(tmp_path / "a.h5").read_bytes() == written(tmp_path / "b.h5").read_bytes()
+
+
+def test_chunks_hold_whole_rows(tmp_path):
+    """A reader of a few rows reads little; a file of one row has a chunk of one."""
+    with h5py.File(written(tmp_path / "a.h5"), "r") as file:
+        n_rows, n_columns = file["features"].chunks
+    assert n_columns == 7
+    assert n_rows < N
+    assert len(read(written(tmp_path / "b.h5", INDEX[:1], ROWS[:1])).matrix) == 1
+
+
+@pytest.mark.parametrize(
+    ("index", "message"),
+    [(INDEX[::-1], "must be sorted"), (pd.concat([INDEX[:1], INDEX]), "come twice: .*hflip")],
+)
+def test_an_index_out_of_order_or_with_doubles_is_refused(tmp_path, index, message):
+    """Rows meet by id; nothing is written."""
+    with pytest.raises(PodiumError, match=message):
+        written(tmp_path / "a.h5", index)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_stops_leaves_no_file(tmp_path):
+    """An error in the middle leaves neither a file nor a temporary one."""
+
+    def rows():
+        yield ROWS[0]
+        raise RuntimeError("stopped")
+
+    with pytest.raises(RuntimeError, match="stopped"):
+        written(tmp_path / "a.h5", rows=rows())
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("damage", ["cut", "text", "schema", "short", "nan"])
+def test_a_wrong_file_is_named(tmp_path, damage):
+    """Whatever is wrong, one line opens with the file."""
+    path = written(tmp_path / "a.h5")
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:3000])
+    elif damage == "text":
+        path.write_text("no HDF5")
+    else:
+        with h5py.File(path, "r+") as file:
+            if damage == "schema":
+                file.attrs["schema"] = 0
+            elif damage == "nan":
+                file["features"][5, 1] = np.nan
+            else:
+                del file["features"]
+                file["features"] = ROWS[:-1]
+    with pytest.raises(PodiumError, match=f"^{path}: ") as caught:
+        read(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_tells_how_to_make_it(tmp_path):
+    """One line, with the command."""
+    with pytest.raises(PodiumError, match=r"a\.h5: there is no such features file; run `dvc repro`"):
+        read(tmp_path / "a.h5")

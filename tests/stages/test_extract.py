@@ -1,0 +1,207 @@
+"""extract over a small competition of PNG files and a network that needs no TensorFlow."""
+
+import hashlib
+import json
+import re
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from podium import images, paths, views
+from podium.backbones import NETWORKS
+from podium.config import Backbone, Config, Params
+from podium.contracts import features
+from podium.contracts.tables import IMAGES, VIEWS
+from podium.errors import PodiumError
+from podium.stages import extract
+
+NAMES = ["b", "a ü\n", "c", "d", "e"]
+PLAN = ("identity", "rot90")
+
+
+def make_config(**backbone):
+    backbones = {"tiny": Backbone(network="color_histogram", batch=4, **backbone)}
+    return Config.model_construct(params=Params.model_construct(competition="toy", backbones=backbones))
+
+
+def add_tables(names, raw, plan=PLAN):
+    """Write the tables that prepare and augment would for the images that lie in `raw`."""
+    digests = [hashlib.sha256((raw / f"{name}.png").read_bytes()).hexdigest() for name in names]
+    frame = pd.DataFrame({"image_id": names, "source": [f"{name}.png" for name in names], "digest": digests})
+    frame = frame.assign(row_id=frame["image_id"], split="train", width=9, height=7)
+    IMAGES.write(frame, paths.data("toy", "images.parquet"))
+    lines = [
+        {"image_id": name, "view": view, "operation": views.VIEWS[view].operation}
+        | {"parameters": json.dumps(dict(views.VIEWS[view].parameters), sort_keys=True)}
+        for name in names
+        for view in plan
+    ]
+    VIEWS.write(pd.DataFrame(lines), paths.data("toy", "views.parquet"))
+
+
+@pytest.fixture
+def toy(tmp_path, monkeypatch):
+    """Five images of noise; the row cache lies beside the work tree."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PODIUM_CACHE", str(tmp_path / "machine"))
+    raw = paths.raw("toy")
+    raw.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for name in NAMES:
+        cv2.imencode(".png", rng.integers(0, 256, (7, 9, 3), dtype=np.uint8))[1].tofile(raw / f"{name}.png")
+    add_tables(NAMES, raw)
+    return SimpleNamespace(raw=raw, output=paths.features("toy", "tiny"), packs=tmp_path / "machine" / "rows")
+
+
+def expected(name, view, raw):
+    """Return one row, step by step: decode, turn, resize, describe."""
+    pixels = images.decode((raw / f"{name}.png").read_bytes())
+    pixels = np.rot90(pixels) if view == "rot90" else pixels
+    pixels = cv2.resize(pixels, (64, 64), interpolation=cv2.INTER_AREA)
+    return NETWORKS["color_histogram"].build(64, "avg")(pixels[None])[0].astype(np.float16)
+
+
+def computed(capsys):
+    """Return what the stage's line tells: rows reused and rows computed."""
+    found = re.search(r"^extract tiny: (\d+) rows reused, (\d+) computed", capsys.readouterr().out.splitlines()[-1])
+    return int(found[1]), int(found[2])
+
+
+def test_every_image_and_view_has_its_own_features(toy):
+    """Rows are sorted by id and view, and each is that of its image: none is shifted."""
+    extract.run(make_config(), "tiny")
+    found = features.read(toy.output)
+    assert list(found.index.itertuples(index=False, name=None)) == [(n, v) for n in sorted(NAMES) for v in PLAN]
+    for (name, view), row in zip(found.index.itertuples(index=False), found.matrix, strict=True):
+        np.testing.assert_array_equal(row, expected(name, view, toy.raw), err_msg=f"{name} {view}")
+
+
+def test_the_file_says_how_it_was_made(toy):
+    """Backbone, weights, preprocessing, resize, pooling, engine, precision and fingerprint are attributes."""
+    extract.run(make_config(resize={"px": 32, "mode": "pad"}), "tiny")
+    attributes = features.read(toy.output).attributes
+    assert attributes["backbone"] == "tiny"
+    assert attributes["network"] == "color_histogram"
+    assert attributes["resize"] == "32 px, pad, area"
+    assert attributes["precision"] == "float32"
+    assert attributes["engine"].startswith("numpy: opencv ")
+    assert {"weights", "preprocessing", "pooling", "batch", "fingerprint", "schema"} <= set(attributes)
+
+
+def test_a_second_run_computes_nothing_and_gives_the_same_bytes(toy, capsys):
+    """Rows come from the cache, even where the output is gone."""
+    extract.run(make_config(), "tiny")
+    assert computed(capsys) == (0, 10)
+    first = toy.output.read_bytes()
+    toy.output.unlink()
+    extract.run(make_config(), "tiny")
+    assert computed(capsys) == (10, 0)
+    assert toy.output.read_bytes() == first
+
+
+def test_new_images_and_views_compute_their_own_rows_only(toy, capsys):
+    """An added image computes its views; an added view computes one row per image; the file is as if made at once."""
+    add_tables(NAMES[:4], toy.raw)
+    extract.run(make_config(), "tiny")
+    add_tables(NAMES, toy.raw)
+    extract.run(make_config(), "tiny")
+    capsys.readouterr()
+    add_tables(NAMES, toy.raw, plan=("hflip", *PLAN))
+    extract.run(make_config(), "tiny")
+    assert computed(capsys) == (10, 5)
+    grown = toy.output.read_bytes()
+    for pack in toy.packs.rglob("*.rows"):
+        pack.unlink()
+    extract.run(make_config(), "tiny")
+    assert computed(capsys) == (0, 15)
+    assert toy.output.read_bytes() == grown
+
+
+def test_equal_images_are_computed_once(toy, capsys):
+    """Two ids with the same bytes share their rows."""
+    (toy.raw / "c.png").write_bytes((toy.raw / "b.png").read_bytes())
+    add_tables(NAMES, toy.raw)
+    extract.run(make_config(), "tiny")
+    assert computed(capsys) == (2, 8)
+    matrix, index = features.read(toy.output).matrix, features.read(toy.output).index
+    np.testing.assert_array_equal(matrix[index["image_id"] == "b"], matrix[index["image_id"] == "c"])
+
+
+def test_a_choice_that_changes_features_shares_no_row(toy, capsys):
+    """Another resize has another fingerprint; going back finds the old rows."""
+    extract.run(make_config(), "tiny")
+    extract.run(make_config(resize={"mode": "crop"}), "tiny")
+    capsys.readouterr()
+    extract.run(make_config(), "tiny")
+    assert computed(capsys) == (10, 0)
+    assert len(list(toy.packs.iterdir())) == 2
+
+
+def test_a_damaged_row_file_is_computed_again(toy, capsys):
+    """One wrong bit costs one batch of work, and never a wrong feature."""
+    extract.run(make_config(), "tiny")
+    first = toy.output.read_bytes()
+    pack = max(toy.packs.rglob("*.rows"), key=lambda path: path.stat().st_size)
+    content = bytearray(pack.read_bytes())
+    content[-1] ^= 1
+    pack.write_bytes(content)
+    capsys.readouterr()
+    extract.run(make_config(), "tiny")
+    out, err = capsys.readouterr()
+    assert "6 rows reused, 4 computed" in out
+    assert "1 damaged files of the row cache were left out" in err
+    assert toy.output.read_bytes() == first
+
+
+def test_a_cache_that_cannot_be_written_does_not_stop_the_run(toy, capsys, monkeypatch):
+    """The features file is the same; a line on stderr says that the rows are not kept; nothing else is left."""
+    extract.run(make_config(), "tiny")
+    first = toy.output.read_bytes()
+    (toy.output.parent / "file").write_text("where the cache should be")
+    monkeypatch.setenv("PODIUM_CACHE", str(toy.output.parent / "file"))
+    capsys.readouterr()
+    extract.run(make_config(), "tiny")
+    out, err = capsys.readouterr()
+    assert "10 computed" in out
+    assert "this run's rows are not kept" in err
+    assert toy.output.read_bytes() == first
+    assert sorted(path.name for path in toy.output.parent.iterdir()) == ["file", "tiny.h5"]
+
+
+def test_a_full_disk_ends_in_one_line_and_keeps_what_was_done(toy, capsys, monkeypatch):
+    """No room after the first batch: one line; the next run computes the rest only."""
+    keep, n_kept = extract.RowCache._keep, []
+
+    def full(self, path, content):
+        if n_kept:
+            raise OSError(28, "No space left on device", str(path))
+        n_kept.append(1)
+        keep(self, path, content)
+
+    monkeypatch.setattr(extract.RowCache, "_keep", full)
+    with pytest.raises(PodiumError, match="No space left on device; what was computed so far is kept"):
+        extract.run(make_config(), "tiny")
+    assert not toy.output.exists()
+    monkeypatch.undo()
+    monkeypatch.setenv("PODIUM_CACHE", str(toy.packs.parent))
+    monkeypatch.chdir(toy.packs.parents[1])
+    extract.run(make_config(), "tiny")
+    assert computed(capsys) == (4, 6)
+
+
+def test_an_image_that_cannot_be_read_any_more_is_named(toy):
+    """A raw file that was damaged after prepare ends in one line with source and id."""
+    (toy.raw / "c.png").write_bytes(b"")
+    with pytest.raises(PodiumError, match=r"^'c\.png': image 'c' cannot be read: the file is empty"):
+        extract.run(make_config(), "tiny")
+
+
+def test_a_plan_for_unknown_images_is_refused(toy):
+    """views.parquet and images.parquet must be of one making."""
+    frame = IMAGES.read(paths.data("toy", "images.parquet"))
+    IMAGES.write(frame[1:], paths.data("toy", "images.parquet"))
+    with pytest.raises(PodiumError, match=r"views\.parquet: names .* not in images\.parquet"):
+        extract.run(make_config(), "tiny")
