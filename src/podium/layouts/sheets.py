@@ -1,0 +1,77 @@
+"""Sheets: images whose every row of pixels is a square image of its own, and one list of labels for them all."""
+
+import json
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+
+from podium.contracts.raw import Raw
+from podium.errors import PodiumError, shown
+from podium.frozen import Frozen
+from podium.layouts import Layout as Base
+from podium.layouts import Listing
+
+
+class Part(Frozen):
+    """Sheets of equal height (sources: `file` or `archive#member`), and a JSON list with one label per row of them."""
+
+    sheets: tuple[str, ...]
+    labels: str
+
+
+class Layout(Base):
+    """Labelled sheets to train on, and sheets to predict; ids are the sheet's name and the row's number.
+
+    `classes` gives names to labels that are numbers from 0. The labels are in the column `label`.
+    """
+
+    train: Part
+    test: Part | None = None
+    classes: tuple[str, ...] = ()
+
+    def read(self, folder: Path) -> Listing:
+        """Return the listing; raises PodiumError naming the file, the key and what there is."""
+        with Raw(folder) as raw:
+            parts = [self._read(raw, self.train, "train")]
+            if self.test:
+                parts.append(self._read(raw, self.test, "test"))
+        rows = pd.concat(parts, ignore_index=True)
+        images = rows[["row_id", "source"]].assign(image_id=rows["row_id"])
+        return Listing(images, rows.drop(columns="source"))
+
+    def _read(self, raw: Raw, part: Part, split: str) -> pd.DataFrame:
+        for source in (*part.sheets, part.labels):
+            if source not in raw:
+                raise PodiumError(f"layout.{split}: there is no {source}; there are: {shown(raw.sources())}")
+        labels = _labels(raw.read(part.labels), f"{part.labels}: layout.{split}.labels", self.classes)
+        n_rows, rest = divmod(len(labels), len(part.sheets))
+        if rest:
+            raise PodiumError(
+                f"layout.{split}: {len(labels)} labels cannot be those of {len(part.sheets)} equal sheets"
+            )
+        places = [(sheet, row) for sheet in part.sheets for row in range(n_rows)]
+        return pd.DataFrame(
+            {
+                # Five digits at least, so that the order of ids is the order of rows.
+                "row_id": [f"{PurePosixPath(sheet).stem}_{row:05d}" for sheet, row in places],
+                "split": split,
+                "source": [f"{sheet}#{row}" for sheet, row in places],
+                "label": labels,
+            }
+        )
+
+
+def _labels(data: bytes, where: str, classes: tuple[str, ...]) -> list[str]:
+    """Return a JSON list as text, or as names where its numbers have some."""
+    try:
+        labels = json.loads(data)
+    except ValueError as error:
+        raise PodiumError(f"{where}: not valid JSON ({error})") from None
+    if not isinstance(labels, list):
+        raise PodiumError(f"{where}: must be a list with one label per image")
+    if not classes:
+        return [str(label) for label in labels]
+    strange = sorted({str(label) for label in labels if label not in range(len(classes))})
+    if strange:
+        raise PodiumError(f"{where}: layout.classes names labels 0 to {len(classes) - 1}, and not: {shown(strange)}")
+    return [classes[label] for label in labels]
