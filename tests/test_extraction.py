@@ -61,9 +61,7 @@ def test_a_precision_that_the_machine_cannot_run_names_the_param(machine):
 
 def test_an_engine_that_does_not_run_the_network_names_the_param():
     """Classical features run on NumPy only."""
-    with pytest.raises(
-        PodiumError, match=r"backbones\.a\.engine: hog does not run on keras; choose one of: auto, numpy"
-    ):
+    with pytest.raises(PodiumError, match=r"a\.engine: hog does not run on keras; choose one of: auto, numpy"):
         settle(Backbone(network="hog", engine="keras"), WHERE)
 
 
@@ -117,12 +115,12 @@ def test_pixels_change_only_with_their_version():
     found = hashlib.sha256()
     for suffix in (".png", ".bmp"):
         decoded = decode(cv2.imencode(suffix, pixels)[1].tobytes())
-        for view in VIEWS.values():
+        for view in (VIEWS[name] for name in ("identity", "hflip", "rot90")):
             turned = apply(decoded, view.operation, view.parameters)
             for mode in ("squash", "pad", "crop"):
                 for interpolation in ("area", "linear", "nearest"):
                     found.update(resize(turned, Resize(mode=mode, interpolation=interpolation), 24).tobytes())
-    assert (extraction.PIXELS, found.hexdigest()[:16]) == (1, "15eebc1508d422ce")
+    assert (extraction.PIXELS, found.hexdigest()[:16]) == (1, "b7eda99b1a3315b0")
 
 
 @pytest.mark.parametrize(("named", "n"), [("3", 3), ("1", 1)])
@@ -136,5 +134,5 @@ def test_the_number_of_decoding_threads_is_a_setting_of_the_machine(monkeypatch,
 def test_a_wrong_number_of_threads_is_told(monkeypatch, named):
     """One line that names the variable."""
     monkeypatch.setenv("PODIUM_WORKERS", named)
-    with pytest.raises(PodiumError, match="^PODIUM_WORKERS: must be a number of threads"):
+    with pytest.raises(PodiumError, match=r"^PODIUM_WORKERS: must be a number of threads"):
         workers()

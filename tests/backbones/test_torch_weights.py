@@ -32,8 +32,12 @@ class Tensor:
 class Key(str):
     """A storage's key, which the pickler turns into a persistent id."""
 
+    __slots__ = ()
+
 
 class Pickler(pickle.Pickler):
+    """Keeps storages out of the pickle, as torch does."""
+
     def persistent_id(self, value):
         return ("storage", FloatStorage, str(value), "cpu", 0, None) if isinstance(value, Key) else None
 
