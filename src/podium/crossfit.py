@@ -1,0 +1,155 @@
+"""One head's predictions for every row: out of fold for train rows, by the folds' models for test rows."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from podium import folds
+from podium.contracts.features import Features
+from podium.contracts.tables import by_id
+from podium.errors import PodiumError, shown
+from podium.heads import Head, Predict, Training
+from podium.tasks import Task
+
+
+@dataclass(frozen=True)
+class Block:
+    """Features of rows by view: `x (n, v, d)` float32 of the sorted `row_id (n,)`."""
+
+    row_id: np.ndarray
+    x: np.ndarray
+
+    def of(self, ids: np.ndarray) -> np.ndarray:
+        """Return `(len(ids), v, d)`, in the order of the ids, all of which the block must hold."""
+        places = pd.Index(self.row_id).get_indexer(pd.Index(ids))
+        if (places < 0).any():
+            raise PodiumError(f"no features for row_id {shown(np.asarray(ids)[places < 0])}")
+        return np.asarray(self.x[places])
+
+
+def block(features: Features, images: pd.DataFrame, views: Sequence[str], where: str) -> Block:
+    """Return the features of the images' rows; where several images share a row, their mean in each view."""
+    at = features.index.assign(place=np.arange(len(features.index)))
+    planes = []
+    for view in views:
+        table = images[["image_id", "row_id"]].merge(at[at["view"] == view], on="image_id", how="left", validate="1:1")
+        if (lacking := table["place"].isna()).any():
+            raise PodiumError(f"{where}: no view {view!r} of image_id {shown(table['image_id'][lacking])}")
+        table = table.sort_values(["row_id", "image_id"], kind="stable")
+        ids, first, count = np.unique(table["row_id"].to_numpy(object), return_index=True, return_counts=True)
+        x = features.matrix[table["place"].to_numpy(np.int64)].astype(np.float32)
+        # A lone image's features stay as they are, to the bit.
+        planes.append(
+            x if len(ids) == len(x) else np.add.reduceat(x, first, axis=0) / count[:, None].astype(np.float32)
+        )
+    return Block(ids, np.stack(planes, axis=1))
+
+
+def fused(blocks: Sequence[Block]) -> Block:
+    """Return the blocks of several backbones side by side; they must hold the same rows and views."""
+    first = blocks[0]
+    return (
+        first if len(blocks) == 1 else Block(first.row_id, np.concatenate([b.of(first.row_id) for b in blocks], axis=2))
+    )
+
+
+def cross_fit(
+    head: Head,
+    task: Task,
+    labels: list[str],
+    rows: pd.DataFrame,
+    dealt: pd.DataFrame,
+    learn: Block,
+    ask: Block,
+    seed: int,
+) -> pd.DataFrame:
+    """Return `row_id, split` and the task's columns for every train row and test row that has features.
+
+    Train and test rows go through the same function: the same views, the same average over them. A train row's
+    prediction is the mean over repeats of models whose training rows held none of its group; a test row's the
+    mean over all models, or by one model of all rows (`refit: full`).
+
+    Args:
+        head: what is fitted, once a fold and seed.
+        task: how targets are coded.
+        labels: the task's labels, in the order of the columns.
+        rows: the Rows table.
+        dealt: the Folds table, with its scheme in `.attrs`.
+        learn: features of train and extra rows in the views to train on.
+        ask: features of train and test rows in the views to predict from.
+        seed: of everything random.
+    """
+    columns = task.columns(labels)
+    rows = rows[rows["row_id"].isin(learn.row_id) | rows["row_id"].isin(ask.row_id)].set_index("row_id", drop=False)
+    asked = {split: np.sort(rows.index[rows["split"] == split].to_numpy(object)) for split in ("train", "test")}
+    tally = {split: np.zeros((len(ids), len(columns))) for split, ids in asked.items()}
+    times = np.zeros((len(asked["train"]), 1))
+    models = 0
+
+    def fit(ids: np.ndarray, *parts: int) -> Predict:
+        return _fit(head, task, labels, by_id(rows, ids, "rows"), learn.of(ids), folds.seed_of(seed, *parts))
+
+    for split in folds.splits(dealt[dealt["row_id"].isin(asked["train"])]):
+        predict = fit(_trained(rows, split), split.repeat, split.fold)
+        places = np.searchsorted(asked["train"], split.valid)
+        tally["train"][places] += _average(predict, ask.of(split.valid))
+        times[places] += 1
+        if head.refit == "folds" and len(asked["test"]):
+            tally["test"] += _average(predict, ask.of(asked["test"]))
+            models += 1
+    if head.refit == "full" and len(asked["test"]):
+        everyone = np.sort(rows.index[rows["split"].isin(["train", "extra"]) & (rows["weight"] > 0)].to_numpy(object))
+        tally["test"], models = _average(fit(everyone), ask.of(asked["test"])), 1
+    is_predicted = times[:, 0] > 0
+    return pd.concat(
+        [
+            _table(
+                asked["train"][is_predicted], "train", (tally["train"] / np.maximum(times, 1))[is_predicted], columns
+            ),
+            _table(asked["test"], "test", tally["test"] / max(models, 1), columns),
+        ],
+        ignore_index=True,
+    )
+
+
+def _trained(rows: pd.DataFrame, split: folds.Split) -> np.ndarray:
+    """Return the ids to train on: the split's, and the extra rows that are no company of a row to predict."""
+    held_out = rows.loc[split.valid, "group"]
+    extra = rows.index[(rows["split"] == "extra") & ~rows["group"].isin(held_out)]
+    ids = np.sort(np.concatenate([split.train, extra.to_numpy(object)]))
+    return np.asarray(ids[rows.loc[ids, "weight"].to_numpy() > 0])
+
+
+def _fit(head: Head, task: Task, labels: list[str], rows: pd.DataFrame, x: np.ndarray, seed: int) -> Predict:
+    n, n_views, d = x.shape
+    y = task.targets(rows)
+    if task.kind in {"binary", "multiclass"} and len(np.unique(y)) < len(labels):
+        lacking = shown([name for code, name in enumerate(labels) if code not in y])
+        raise PodiumError(f"the training rows of a fold have no {lacking}: their images could not be read")
+    group = pd.factorize(rows["group"], sort=True)[0]
+    data = Training(
+        x=x.reshape(n * n_views, d),
+        y=np.repeat(y, n_views, axis=0),
+        task=task.kind,
+        n_outputs=len(task.columns(labels)),
+        group=np.repeat(group, n_views),
+        weight=np.repeat(rows["weight"].to_numpy(np.float64), n_views),
+        seed=seed,
+    )
+    fits = [head.fit(dataclasses.replace(data, seed=folds.seed_of(seed, i))) for i in range(head.seeds)]
+    return lambda new: np.asarray(np.mean([predict(new) for predict in fits], axis=0))
+
+
+def _average(predict: Predict, x: np.ndarray) -> np.ndarray:
+    """Return `(n, k)`: the mean of a model's predictions for `(n, v, d)` over the views."""
+    n, n_views, d = x.shape
+    return np.asarray(predict(x.reshape(n * n_views, d)).reshape(n, n_views, -1).mean(axis=1, dtype=np.float64))
+
+
+def _table(ids: np.ndarray, split: str, p: np.ndarray, columns: list[str]) -> pd.DataFrame:
+    return pd.concat(
+        [pd.DataFrame({"row_id": ids, "split": split}), pd.DataFrame(p.astype(np.float32), columns=columns)], axis=1
+    )

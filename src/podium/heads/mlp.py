@@ -1,0 +1,88 @@
+"""A dense network (Keras, whatever its backend)."""
+
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from podium import folds, heads
+from podium.heads import Predict, Training
+from podium.heads._shared import standardised
+
+# Task -> activation of the last layer, loss.
+_LAST = {
+    "binary": ("sigmoid", "binary_crossentropy"),
+    "multilabel": ("sigmoid", "binary_crossentropy"),
+    "multiclass": ("softmax", "sparse_categorical_crossentropy"),
+    "regression": (None, "mse"),
+}
+
+
+class Head(heads.Head):
+    """Dropout, hidden layers if any, and a dense layer: without hidden layers the founding head of this project.
+
+    `patience` stops at the best epoch by the loss of one of `inner` parts of the training rows, never learnt from.
+    """
+
+    tasks: ClassVar[tuple[str, ...]] = ("binary", "multiclass", "multilabel", "regression")
+
+    hidden: tuple[int, ...] = ()
+    dropout: float = Field(0.5, ge=0, lt=1)
+    batch_norm: bool = False
+    epochs: int = Field(8, ge=1)
+    batch: int = Field(128, ge=1)
+    optimizer: Literal["adadelta", "adam", "adamw", "sgd"] = "adadelta"
+    learning_rate: float = Field(1.0, gt=0)
+    l2: float = Field(0.0, ge=0)
+    patience: int | None = Field(None, ge=1)
+    inner: int = Field(6, ge=2)
+
+    def fit(self, data: Training) -> Predict:
+        """Train with the seed for initial weights, dropout and the order of batches."""
+        import keras
+
+        _repeatable(keras, data.seed)
+        scale, is_value = standardised(data.x), data.task == "regression"
+        # A network starts near 0: values are learnt in their own standard units.
+        mean, std = (data.y.mean(), data.y.std() or 1.0) if is_value else (0.0, 1.0)
+        rows = (scale(data.x), ((data.y - mean) / std).astype(np.float32), data.weight)
+        learnt, options = np.ones(len(data.x), bool), {}
+        if self.patience:
+            learnt = folds.inner(data.y, data.group, self.inner, data.seed, is_value=is_value) > 0
+            stop = keras.callbacks.EarlyStopping(patience=self.patience, restore_best_weights=True)
+            options = {"validation_data": tuple(part[~learnt] for part in rows), "callbacks": [stop]}
+        model = self._model(keras, data)
+        x, y, weight = (part[learnt] for part in rows)
+        model.fit(x, y, sample_weight=weight, batch_size=self.batch, epochs=self.epochs, verbose=0, **options)
+
+        def predict(new: np.ndarray) -> np.ndarray:
+            raw = model.predict(scale(new), batch_size=4096, verbose=0)
+            return np.asarray(raw * std + mean, dtype=np.float32)
+
+        return predict
+
+    def _model(self, keras: Any, data: Training) -> Any:
+        layers, regular = keras.layers, keras.regularizers.L2(self.l2)
+        activation, loss = _LAST[data.task]
+        stack = [keras.Input((data.x.shape[1],))]
+        for width in self.hidden:
+            stack += [layers.Dropout(self.dropout), layers.Dense(width, kernel_regularizer=regular)]
+            stack += [layers.BatchNormalization()] if self.batch_norm else []
+            stack += [layers.Activation("relu")]
+        stack += [layers.Dropout(self.dropout), layers.Dense(data.n_outputs, activation, kernel_regularizer=regular)]
+        model = keras.Sequential(stack)
+        # XLA compiles for seconds what trains in one.
+        optimizer = keras.optimizers.get(
+            {"class_name": self.optimizer, "config": {"learning_rate": self.learning_rate}}
+        )
+        model.compile(optimizer, loss, jit_compile=False)
+        return model
+
+
+def _repeatable(keras: Any, seed: int) -> None:
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(seed)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()

@@ -1,0 +1,153 @@
+"""What every head must do, whatever it is: run over all of them, for each task that they say they handle."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from podium import folds, metrics, plugins
+from podium.crossfit import Block, cross_fit
+from podium.heads import Training
+
+N, VIEWS, D = 120, 2, 10
+# Small settings, and those that make a head split or draw at random within its training rows.
+SETTINGS = {
+    "lightgbm": [{"rounds": 30, "min_leaf": 5, "learning_rate": 0.2}, {"rounds": 30, "min_leaf": 5, "patience": 2}],
+    "logistic": [{}],
+    "mlp": [{"epochs": 5, "batch": 16}, {"epochs": 3, "hidden": [8], "batch_norm": True, "patience": 1, "seeds": 2}],
+}
+TASKS = {
+    "binary": ({"target": "t"}, ["no", "yes"]),
+    "multiclass": ({"target": "t"}, ["a", "b", "c"]),
+    "multilabel": ({"target": "t"}, ["a", "b", "c"]),
+    "regression": ({"target": "t"}, []),
+}
+
+
+def _cases():
+    for name in plugins.names("heads"):
+        tasks = plugins.find("heads", name, "x").tasks
+        for number, options in enumerate(SETTINGS[name]):
+            for kind in tasks:
+                yield pytest.param((name, options, kind), id=f"{name}-{number}-{kind}")
+
+
+@pytest.fixture(params=_cases())
+def case(request):
+    """One head with its settings, one task that it handles, and data whose classes lie apart."""
+    name, options, kind = request.param
+    return Case(plugins.make("heads", name, options, "x"), kind)
+
+
+class Case:
+    """A head, a task and rows, features and folds."""
+
+    def __init__(self, head, kind):
+        rng = np.random.default_rng(0)
+        options, self.labels = TASKS[kind]
+        self.head, self.task = head, plugins.make("tasks", kind, options, "x")
+        hidden = rng.normal(size=(N, 3))
+        targets = {
+            "binary": {"y": hidden[:, 0] > 0},
+            "multiclass": {"y": hidden.argmax(axis=1)},
+            "multilabel": {f"y_{j}": hidden[:, j] > 0 for j in range(3)},
+            "regression": {"y": hidden[:, 0] - 2 * hidden[:, 1] + 5},
+        }[kind]
+        x = hidden @ rng.normal(size=(3, D)) + 0.1 * rng.normal(size=(N, D))
+        x = x[:, None, :] + 0.05 * rng.normal(size=(N, VIEWS, D))
+        ids = [f"r{i:03d}" for i in range(N)]
+        self.rows = pd.DataFrame({"row_id": ids, "split": "train", "weight": 1.0, "group": ids}).assign(**targets)
+        self.rows[list(targets)] = self.rows[list(targets)].astype(float)
+        self.rows.loc[100:, "split"] = "test"
+        self.block = Block(np.array(ids, dtype=object), x.astype(np.float32))
+        self.folds = folds.make(self.rows, "plain", 3, seed=0)
+
+    def run(self, rows=None, dealt=None, block=None, seed=0):
+        """Cross-fit; the table has row_id as its index."""
+        block = block or self.block
+        rows = self.rows if rows is None else rows
+        dealt = self.folds if dealt is None else dealt
+        found = cross_fit(self.head, self.task, self.labels, rows, dealt, learn=block, ask=block, seed=seed)
+        return self.task.schema.check(found, "predictions").set_index("row_id").drop(columns="split")
+
+    def data(self, seed=0):
+        """The training rows of all folds, as a head gets them."""
+        rows = self.rows[self.rows["split"] == "train"]
+        x = self.block.x[: len(rows)].reshape(-1, D)
+        y = np.repeat(self.task.targets(rows), VIEWS, axis=0)
+        n_outputs = len(self.task.columns(self.labels))
+        group = np.repeat(np.arange(len(rows)), VIEWS)
+        return Training(x, y, self.task.kind, n_outputs, group, np.ones(len(x)), seed)
+
+
+def test_learns(case):
+    """Out of fold it beats the best constant prediction by far, and probabilities are probabilities."""
+    train = case.rows[case.rows["split"] == "train"].set_index("row_id", drop=False)
+    found = case.run()
+    p, y = found.loc[train.index].to_numpy(), case.task.targets(train)
+    metric = metrics.METRICS["rmse" if case.task.kind == "regression" else "log_loss"]
+    constant = np.tile(case.task.prior(y), (len(y), 1))
+    assert metric.score(y, p, case.task) < 0.9 * metric.score(y, constant, case.task)
+    assert sorted(found.index) == sorted(case.rows["row_id"])
+    if case.task.kind == "multiclass":
+        np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
+
+
+def test_is_deterministic_by_seed(case):
+    """The same seed gives the same bits, whatever ran before."""
+    pd.testing.assert_frame_equal(case.run(seed=3), case.run(seed=3), check_exact=True)
+
+
+def test_follows_ids_when_rows_are_shuffled(case):
+    """Shuffled tables of rows and folds, and shuffled features, give every row the same prediction."""
+    order = np.random.default_rng(1).permutation(N)
+    block = Block(case.block.row_id[order], case.block.x[order])
+    shuffled = case.run(case.rows.sample(frac=1, random_state=2), case.folds.sample(frac=1, random_state=3), block)
+    pd.testing.assert_frame_equal(case.run(), shuffled.loc[case.run().index], check_exact=True)
+
+
+def test_never_sees_its_own_fold(case):
+    """Other targets for the rows of a fold change nothing in what is predicted for them, but in the other folds."""
+    own = case.folds.loc[case.folds["fold"] == 0, "row_id"].to_numpy()
+    spoilt = case.rows.copy()
+    targets = [name for name in spoilt if name.startswith("y")]
+    is_own = spoilt["row_id"].isin(own)
+    spoilt.loc[is_own, targets] = spoilt.loc[is_own, targets].to_numpy()[::-1]
+    before, after = case.run(), case.run(rows=spoilt)
+    pd.testing.assert_frame_equal(before.loc[own], after.loc[own], check_exact=True)
+    assert not before.drop(own).equals(after.drop(own))
+
+
+def test_everything_is_fitted_on_training_rows_only(case):
+    """A monstrous row in the fold to predict moves no other prediction of that fold: no scaler has seen it."""
+    own = case.folds.loc[case.folds["fold"] == 0, "row_id"].to_numpy()
+    x = case.block.x.copy()
+    x[np.flatnonzero(case.block.row_id == own[0])] = 1e4
+    after = case.run(block=Block(case.block.row_id, x))
+    np.testing.assert_allclose(case.run().loc[own[1:]], after.loc[own[1:]], rtol=1e-5, atol=1e-6)
+
+
+def test_a_prediction_depends_on_its_row_alone(case):
+    """Alone, in another order or among others, a row gets the same prediction but for rounding."""
+    predict = case.head.fit(case.data())
+    x = case.block.x[:, 0]
+    whole = predict(x)
+    assert whole.dtype == np.float32
+    assert whole.shape == (N, len(case.task.columns(case.labels)))
+    np.testing.assert_allclose(predict(x[::-1])[::-1], whole, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(predict(x[:1]), whole[:1], rtol=1e-4, atol=1e-5)
+
+
+def test_leaves_its_inputs_alone(case):
+    """Features, targets and weights are the same after fitting and predicting."""
+    data = case.data()
+    copies = {f.name: np.copy(getattr(data, f.name)) for f in dataclasses.fields(data)}
+    case.head.fit(data)(data.x)
+    for name, copy in copies.items():
+        np.testing.assert_array_equal(getattr(data, name), copy)
+
+
+def test_heads_have_settings_here():
+    """A new head is tested by adding a line."""
+    assert sorted(SETTINGS) == list(plugins.names("heads"))
