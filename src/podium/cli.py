@@ -44,6 +44,9 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("name", help=f"one of params.yaml's {section}")
     commands.add_parser("check-params", help="check params.yaml and its competition, before anything expensive")
     commands.add_parser("scores", help="show the table of members and the ensemble, naive, cross-fitted and held out")
+    compare = commands.add_parser("compare", help="what differs between two revisions, and whether B is really better")
+    compare.add_argument("a", metavar="A", help="a git revision or a DVC experiment")
+    compare.add_argument("b", metavar="B", nargs="?", default="workspace", help="another; the work tree by default")
     use = commands.add_parser("use", help="put a recipe in place as params.yaml")
     use.add_argument("name", metavar="RECIPE", help="a name in recipes/, without .yaml")
     return parser
@@ -54,6 +57,9 @@ def _run(arguments: argparse.Namespace) -> None:
     if arguments.command == "use":
         recipes = import_module("podium.recipes")
         recipes.use(arguments.name)
+        return
+    if arguments.command == "compare":
+        import_module("podium.compare").show(arguments.a, arguments.b)
         return
     config = import_module("podium.config").load()
     if arguments.command == "check-params":

@@ -1,0 +1,157 @@
+"""`podium compare A B`: which choices and scores differ between two revisions, and whether B is really better."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from podium import difference, metrics, revisions
+from podium.contracts.predictions import value_columns
+from podium.contracts.tables import by_id
+from podium.difference import Difference
+from podium.errors import PodiumError, shown
+from podium.metrics import Metric
+from podium.revisions import ENSEMBLE, Revision
+
+
+@dataclass(frozen=True)
+class Line:
+    """One score of both sides: of the ensemble, or of a model that both have."""
+
+    model: str
+    metric: str
+    a: float
+    b: float
+    difference: Difference
+
+
+def show(a: str, b: str) -> None:
+    """Print the comparison of two revisions."""
+    print(text(revisions.read(a), revisions.read(b)))  # noqa: T201  # what the command is for
+
+
+def text(a: Revision, b: Revision) -> str:
+    """Return the comparison for a person to read; the last line is the verdict."""
+    lines = differences(a, b)
+    official = lines[0]
+    parts = [
+        f"A is {a.name}, B is {b.name}: {b.config.competition.title}",
+        _differing("Choices", a.choices, b.choices),
+        _differing("Scores", a.metrics, b.metrics),
+        "Out-of-fold scores; a gain is positive where B is better, with its 95 % interval\n" + _table(lines),
+        *notes(a, b),
+        f"{official.metric} of the {official.model}: {official.difference.sentence()}",
+    ]
+    return "\n\n".join(parts)
+
+
+def differences(a: Revision, b: Revision) -> list[Line]:
+    """Return the ensemble's differences by every metric of B's competition, then the shared models' by the official.
+
+    Raises PodiumError where the two have no competition or no labels in common.
+    """
+    if a.config.params.competition != b.config.params.competition:
+        names = [f"{side.name} has {side.config.params.competition}" for side in (a, b)]
+        raise PodiumError(f"nothing to compare: {names[0]}, {names[1]}")
+    first, second = a.predictions[ENSEMBLE], b.predictions[ENSEMBLE]
+    if first.attrs["labels"] != second.attrs["labels"] or value_columns(first) != value_columns(second):
+        raise PodiumError(
+            f"nothing to compare: {a.name} predicts {shown(first.attrs['labels'])},"
+            f" {b.name} {shown(second.attrs['labels'])}"
+        )
+    official, *others = [metrics.find(name, "metric") for name in b.config.competition.all_metrics()]
+    shared = [name for name in b.config.params.models() if name in a.config.params.models()]
+    pairs = [(ENSEMBLE, metric) for metric in (official, *others)] + [(name, official) for name in shared]
+    return [_line(a, b, model, metric) for model, metric in pairs]
+
+
+def notes(a: Revision, b: Revision) -> list[str]:
+    """Return what makes the comparison less than one of the same images, labels and folds."""
+    left, right = _scored(a, a, ENSEMBLE), _scored(b, b, ENSEMBLE)
+    if not left.pairs_with(right):
+        only_a, only_b = (len(set(x.ids) - set(y.ids)) for x, y in ((left, right), (right, left)))
+        which = f"{only_a} only in {a.name}, {only_b} only in {b.name}"
+        return [f"The scored rows differ ({which}): A and B are not paired, so only a large gain shows."]
+    found = []
+    if not np.array_equal(left.y, right.y):
+        changed = int((left.y != right.y).reshape(len(left.y), -1).any(axis=1).sum())
+        found.append(f"{changed} rows have another label in {a.name}: both sides are scored on those of {b.name}.")
+    if not np.array_equal(left.folds, right.folds):
+        found.append("The folds differ: A and B are paired by image, not by fold.")
+    return found
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """One model's out-of-fold predictions with what they are scored on, in the order of the ids."""
+
+    ids: np.ndarray
+    y: np.ndarray
+    p: np.ndarray
+    groups: np.ndarray
+    folds: np.ndarray  # of the first repeat: predictions of several repeats are averaged already
+
+    def pairs_with(self, other: "_Scored") -> bool:
+        """Return whether both are predictions of the same rows."""
+        return np.array_equal(self.ids, other.ids)
+
+    def loss(self, metric: Metric, task: Any) -> difference.Loss:
+        """Return the loss on the rows at the given positions."""
+        return lambda rows: metric.loss(self.y[rows], self.p[rows], task)
+
+
+def _line(a: Revision, b: Revision, model: str, metric: Metric) -> Line:
+    left, right, task = _scored(a, a, model), _scored(b, b, model), b.config.competition.task
+    paired = left.pairs_with(right)
+    left = _scored(a, b, model) if paired else left  # a corrected label is corrected for both
+    losses = left.loss(metric, task), right.loss(metric, task)
+    if paired:
+        found = difference.paired(*losses, right.groups, left.folds, right.folds)
+    else:
+        found = difference.unpaired(*losses, (left.groups, right.groups), (left.folds, right.folds))
+    return Line(model, metric.name, metric.score(left.y, left.p, task), metric.score(right.y, right.p, task), found)
+
+
+def _scored(side: Revision, truth: Revision, model: str) -> _Scored:
+    """Return a side's predictions, as they would be submitted, with the labels of `truth`."""
+    table = side.predictions[model]
+    table = table[table["split"] == "train"].sort_values("row_id", kind="stable")
+    ids = table["row_id"].to_numpy(str)
+    rows = by_id(truth.rows, ids, f"{truth.name}: rows")
+    first = side.folds[side.folds["repeat"] == 0]
+    return _Scored(
+        ids=ids,
+        y=truth.config.competition.task.targets(rows),
+        p=side.config.params.submission.apply(table[value_columns(table)].to_numpy()),
+        groups=pd.factorize(rows["group"], sort=True)[0],
+        folds=by_id(first, ids, f"{side.name}: folds")["fold"].to_numpy(),
+    )
+
+
+def _differing(title: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> str:
+    keys = [key for key in sorted({**a, **b}) if a.get(key) != b.get(key)]
+    if not keys:
+        return f"{title}: the same"
+    lines = [[key, *("-" if side.get(key) is None else str(side[key]) for side in (a, b))] for key in keys]
+    return f"{title} that differ\n" + aligned([["", "A", "B"], *lines])
+
+
+def _table(lines: list[Line]) -> str:
+    head = ["", "metric", "A", "B", "gain", "interval", "by images", "by folds", "B is"]
+    return aligned([head, *map(_cells, lines)])
+
+
+def _cells(line: Line) -> list[str]:
+    found = line.difference
+    intervals = (found.interval, found.over_images, found.over_folds)
+    ends = [f"{interval.low:+.4f} {interval.high:+.4f}" if interval else "-" for interval in intervals]
+    return [line.model, line.metric, f"{line.a:.4f}", f"{line.b:.4f}", f"{found.gain:+.4f}", *ends, found.verdict]
+
+
+def aligned(lines: list[list[str]]) -> str:
+    """Return a text table: the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    rows = ([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])] for line in lines)
+    return "\n".join("  " + "  ".join(row).rstrip() for row in rows)

@@ -1,0 +1,123 @@
+"""What the repository held at a git revision, in a DVC experiment or holds in the work tree, without a checkout."""
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from podium import config, paths
+from podium.contracts.tables import FOLDS, ROWS
+from podium.errors import PodiumError
+
+WORKSPACE = "workspace"  # DVC's word for the work tree
+ENSEMBLE = "ensemble"
+
+
+@dataclass(frozen=True)
+class Revision:
+    """Choices and results of one revision; `choices` and `metrics` are flat: `{"members.a.C": 0.1}`."""
+
+    name: str
+    config: config.Config
+    choices: dict[str, Any]
+    metrics: dict[str, float]
+    rows: pd.DataFrame
+    folds: pd.DataFrame
+    predictions: dict[str, pd.DataFrame]  # the ensemble's and every model's
+
+
+def read(name: str) -> Revision:
+    """Return a revision's choices, metrics and out-of-fold predictions, through DVC.
+
+    Raises PodiumError that opens with the revision: unknown, without predictions, or with params that this
+    version of podium does not take.
+    """
+    with tempfile.TemporaryDirectory(prefix="podium-") as folder:
+        try:
+            return _read(name, _Copy(name, Path(folder)))
+        except PodiumError as error:
+            raise PodiumError(f"{name}: {str(error).replace(f'{folder}/', '')}") from None
+
+
+class _Copy:
+    """Copies single files of a revision into a folder of the same shape, where the usual readers find them."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        # 1.7 s to import; nothing else of podium needs it.
+        from dvc.api import DVCFileSystem
+        from dvc.exceptions import DvcException
+
+        self.folder = folder
+        try:
+            self._files = DVCFileSystem(".", rev=None if name == WORKSPACE else name)
+        except DvcException as error:
+            raise PodiumError(f"{error}; give a git revision, a DVC experiment or {WORKSPACE}") from None
+
+    def take(self, path: Path) -> Path:
+        """Return the copy of a file; raises PodiumError where neither git nor DVC's cache and remote have it."""
+        from dvc.exceptions import DvcException
+
+        copy = self.folder / path
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._files.get_file(f"/{path.as_posix()}", str(copy))
+        except (DvcException, OSError):
+            raise PodiumError(
+                f"{path}: neither git nor DVC's cache has it; run `dvc pull`, or `dvc repro` there"
+            ) from None
+        return copy
+
+
+def _read(name: str, copy: _Copy) -> Revision:
+    params_file = copy.take(paths.PARAMS)
+    params = config.read_yaml(params_file)
+    competition = str(params.get("competition"))
+    competition_file = paths.competition(competition)
+    choices = {paths.PARAMS: params, competition_file: config.read_yaml(copy.take(competition_file))}
+    _require_fresh(choices, config.read_yaml(copy.take(Path("dvc.lock"))))
+    loaded = config.load(params_file)
+    task = loaded.competition.task
+    files = {ENSEMBLE: paths.ensemble(competition)}
+    files |= {model: paths.predictions(competition, model) for model in loaded.params.models()}
+    metrics = {
+        file.stem: json.loads(copy.take(file).read_text(encoding="utf-8"))
+        for file in (paths.METRICS_ENSEMBLE, paths.METRICS_HELDOUT)
+    }
+    return Revision(
+        name,
+        loaded,
+        _flat(params) | _flat(choices[competition_file], f"{competition_file}: "),
+        _flat(metrics),
+        ROWS.read(copy.take(paths.data(competition, "rows.parquet"))),
+        FOLDS.read(copy.take(paths.data(competition, "folds.parquet"))),
+        {model: task.schema.read(copy.take(file)) for model, file in files.items()},
+    )
+
+
+def _require_fresh(choices: Mapping[Path, Mapping[str, Any]], lock: Mapping[str, Any]) -> None:
+    """Raise PodiumError where the results were made with other choices than the files hold."""
+    for stage in lock["stages"].values():
+        for file, now in choices.items():
+            for key, then in stage.get("params", {}).get(str(file), {}).items():
+                # A removed entry leaves its stage in dvc.lock, and no result in use.
+                if _at(now, key, default=then) != then:
+                    raise PodiumError(f"{file}: {key}: the results were made with another value; run `dvc repro`")
+
+
+def _at(tree: Any, key: str, default: Any) -> Any:
+    for part in key.split("."):
+        if not isinstance(tree, Mapping) or part not in tree:
+            return default
+        tree = tree[part]
+    return tree
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat

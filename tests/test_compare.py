@@ -1,0 +1,152 @@
+"""The comparison of two revisions that lie in memory; tests/pipeline reads real ones through DVC."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from podium import compare, config
+from podium.errors import PodiumError
+from podium.revisions import ENSEMBLE, Revision
+from podium.tasks.binary import Task
+
+N = 600
+
+
+def settings(competition="toy", clip=(0.005, 0.995)):
+    """Return the part of a config that comparison reads."""
+    params = config.Params.model_construct(
+        competition=competition, submission=config.Submission(clip=clip), members={"m": None}, fusions={}
+    )
+    chosen = config.Competition.model_construct(
+        title="Toy", task=Task(target="y"), metric="log_loss", metrics=("accuracy", "auc")
+    )
+    return config.Config.model_construct(params=params, competition=chosen)
+
+
+def predictions(p, ids):
+    """Return a predictions table in an order of its own, with one test row."""
+    table = pd.DataFrame({"row_id": ids, "split": "train", "p_0": p.astype(np.float32)})
+    table = pd.concat([table, pd.DataFrame({"row_id": ["t"], "split": "test", "p_0": np.float32([0.5])})])
+    table = table.sample(frac=1, random_state=3).reset_index(drop=True)
+    table.attrs = {"labels": ["0", "1"], "task": "binary"}
+    return table
+
+
+def revision(name, skill, seed=1, ids=None, **changes):
+    """Return a revision whose logits are `skill` times the truth, plus noise that all revisions share."""
+    ids = [f"{k:04d}" for k in range(N)] if ids is None else ids
+    shared = np.random.default_rng(0)
+    y = shared.integers(2, size=len(ids))
+    noise = shared.normal(0, 1, len(ids)) + np.random.default_rng(seed).normal(0, 0.3, len(ids))
+    p = 1 / (1 + np.exp(-(skill * (2 * y - 1) + noise)))
+    rows = pd.DataFrame({"row_id": ids, "split": "train", "y": y.astype(float), "weight": 1.0, "group": ids})
+    folds = pd.DataFrame({"row_id": ids, "repeat": 0, "fold": np.arange(len(ids)) % 5})
+    made = Revision(
+        name=name,
+        config=settings(),
+        choices={"seed": seed, "limit": None},
+        metrics={"ensemble.cross_fitted.log_loss": round(float(skill), 3)},
+        rows=rows,
+        folds=folds,
+        predictions={ENSEMBLE: predictions(p, ids), "m": predictions(p, ids)},
+    )
+    return replace(made, **changes)
+
+
+def test_a_better_experiment_is_called_better():
+    """The ensemble by every metric, then the shared models by the official one; scores are scikit-learn's."""
+    from sklearn.metrics import log_loss
+
+    a, b = revision("main", 1.0), revision("strong", 2.0, seed=2)
+    lines = compare.differences(a, b)
+    assert [(line.model, line.metric) for line in lines] == [
+        (ENSEMBLE, "log_loss"),
+        (ENSEMBLE, "accuracy"),
+        (ENSEMBLE, "auc"),
+        ("m", "log_loss"),
+    ]
+    table = a.predictions[ENSEMBLE].merge(a.rows, on="row_id")
+    expected = log_loss(table["y"], table["p_0"].astype(float).clip(0.005, 0.995))
+    assert lines[0].a == pytest.approx(expected, rel=1e-5)
+    assert lines[0].difference.gain == pytest.approx(lines[0].a - lines[0].b)
+    assert lines[1].difference.gain == pytest.approx(lines[1].b - lines[1].a)  # higher is better
+    assert {line.difference.verdict for line in lines} == {"better"}
+    text = compare.text(a, b)
+    assert text.splitlines()[0] == "A is main, B is strong: Toy"
+    assert "seed  1  2" in text
+    assert "limit" not in text
+    assert text.splitlines()[-1].startswith("log_loss of the ensemble: B is better: by 0.")
+
+
+def test_another_seed_cannot_be_told():
+    """Same skill, other noise."""
+    text = compare.text(revision("main", 1.0), revision("again", 1.0, seed=2))
+    assert text.splitlines()[-1].startswith("log_loss of the ensemble: Cannot tell: ")
+
+
+def test_rows_meet_by_id():
+    """The order of a predictions file means nothing."""
+    a, b = revision("main", 1.0), revision("strong", 1.2, seed=2)
+    shuffled = {name: table.iloc[::-1].set_axis(range(len(table))) for name, table in b.predictions.items()}
+    for name, table in shuffled.items():
+        table.attrs = b.predictions[name].attrs
+    assert compare.text(a, b) == compare.text(a, replace(b, predictions=shuffled))
+
+
+def test_other_folds_are_said():
+    """Paired by image alone, and no interval by folds."""
+    a, b = revision("main", 1.0), revision("other", 1.0, seed=2)
+    b = replace(b, folds=b.folds.assign(fold=b.folds["fold"].to_numpy()[::-1]))
+    assert compare.notes(a, b) == ["The folds differ: A and B are paired by image, not by fold."]
+    assert compare.differences(a, b)[0].difference.over_folds is None
+    assert compare.notes(a, a) == []
+
+
+def test_other_images_are_not_paired_and_it_says_so():
+    """One image fewer in A makes the comparison an unpaired one, much wider."""
+    a, b = revision("main", 1.0), revision("strong", 1.1, seed=2)
+    table = a.predictions[ENSEMBLE]
+    fewer = replace(a, predictions=dict.fromkeys((ENSEMBLE, "m"), table[table["row_id"] != "0007"]))
+    paired, unpaired = (compare.differences(left, b)[0].difference for left in (a, fewer))
+    assert compare.notes(fewer, b)[0].startswith("The scored rows differ (0 only in main, 1 only in strong)")
+    assert paired.verdict == "better"
+    assert unpaired.verdict == "cannot tell"
+    assert unpaired.interval.high - unpaired.interval.low > 1.5 * (paired.interval.high - paired.interval.low)
+
+
+def test_a_corrected_label_counts_for_both():
+    """Both sides are scored on B's labels, and the number of corrected rows is told."""
+    a, b = revision("main", 1.0), revision("strong", 2.0, seed=2)
+    corrected = b.rows.assign(y=b.rows["y"].where(b.rows.index >= 7, 1 - b.rows["y"]))
+    note = "7 rows have another label in main: both sides are scored on those of strong."
+    assert compare.notes(a, replace(b, rows=corrected)) == [note]
+    same_labels = compare.differences(replace(a, rows=corrected), replace(b, rows=corrected))
+    assert compare.differences(a, replace(b, rows=corrected)) == same_labels
+
+
+def test_groups_are_drawn_together():
+    """Twenty rows of a patient are one draw: a gain that one patient makes is no gain."""
+    a, b = revision("main", 1.0), revision("strong", 1.2, seed=2)
+    grouped = a.rows.assign(group=[str(k // 100) for k in range(N)])
+    alone = compare.differences(a, b)[0].difference
+    together = compare.differences(replace(a, rows=grouped), replace(b, rows=grouped))[0].difference
+    assert together.over_images != alone.over_images
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"config": settings(competition="other")}, "nothing to compare: main has toy, b has other"),
+        ({"predictions": {ENSEMBLE: None}}, "nothing to compare: main predicts '0', '1', b 'cat', 'dog'"),
+    ],
+)
+def test_what_cannot_be_compared_is_said(changes, message):
+    """Another competition, and other labels."""
+    b = revision("b", 1.0)
+    if "predictions" in changes:
+        b.predictions[ENSEMBLE].attrs = {"labels": ["cat", "dog"], "task": "binary"}
+        changes = {}
+    with pytest.raises(PodiumError, match=message):
+        compare.differences(revision("main", 1.0), replace(b, **changes))
