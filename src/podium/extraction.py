@@ -85,19 +85,22 @@ class Extraction:
         """Return a name for `description`: 32 hexadecimal digits."""
         return hashlib.sha256(json.dumps(self.description, sort_keys=True).encode()).hexdigest()[:32]
 
-    def run(self, images: Iterable[Image], reader: Reader, exported: Path) -> Iterator[tuple[list[bytes], np.ndarray]]:
+    def start(self, exported: Path) -> Engine:
+        """Return the engine with the network loaded; `exported` is a folder for the exported model."""
+        return self.engine(
+            lambda: self.network.build(self.px, self.backbone.pooling),
+            batch=self.backbone.batch,
+            px=self.px,
+            precision=self.precision,
+            exported=exported,
+        )
+
+    def run(self, engine: Engine, images: Iterable[Image], reader: Reader) -> Iterator[tuple[list[bytes], np.ndarray]]:
         """Yield keys and features `(n, d)` float32 of one batch after the other; images are decoded meanwhile.
 
         Raises PodiumError for an image that cannot be read any more, and for features that are not finite.
         """
         batch = self.backbone.batch
-        engine = self.engine(
-            lambda: self.network.build(self.px, self.backbone.pooling),
-            batch=batch,
-            px=self.px,
-            precision=self.precision,
-            exported=exported,
-        )
         pixels = np.zeros((batch, self.px, self.px, 3), np.uint8)
         views = self._views(images, reader)
         while some := list(islice(views, batch)):

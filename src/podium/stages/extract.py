@@ -61,9 +61,9 @@ def _plan(competition: str) -> pd.DataFrame:
 
 def _compute(extraction: Extraction, missing: pd.DataFrame, cache: RowCache, reader: Reader, name: str) -> None:
     """Put the missing rows into the cache, a batch at a time: a killed run loses at most one."""
-    models = paths.cache() / "models" / extraction.fingerprint
+    engine = extraction.start(paths.cache() / "models" / extraction.fingerprint)
     with tqdm(total=len(missing), desc=name, unit="image", disable=None) as progress:
-        for keys, rows in extraction.run(_images(missing), reader, models):
+        for keys, rows in extraction.run(engine, _images(missing), reader):
             try:
                 cache.put(keys, rows)
             except OSError as error:
