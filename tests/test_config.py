@@ -57,6 +57,15 @@ def test_every_recipe_and_competition_is_valid(here):
         config.load_competition(competition.stem)
 
 
+def test_auto_compares_the_usual_methods_and_those_named(here):
+    """Each with its options; one method by itself is one of one."""
+    assert list(config.load_params().ensemble) == ["hill_climb"]
+    edit("params.yaml", ["ensemble"], {"method": "auto", "hill_climb": {"bags": 3}, "weighted": None})
+    methods = config.load_params().ensemble
+    assert list(methods) == ["hill_climb", "mean", "stack", "weighted"]
+    assert methods["hill_climb"].bags == 3
+
+
 # (keys, wrong value, what the one line must hold)
 MISTAKES = [
     (["backbones", "lite0", "network"], "efficientnet_lite9", ["backbones.lite0.network", "efficientnet_lite0"]),
@@ -78,6 +87,9 @@ MISTAKES = [
     (["fusions", "logistic_all", "backbones"], ["lite0", "x"], ["fusions.logistic_all.backbones", "'x'", "lite1"]),
     (["fusions", "logistic_lite0"], {"backbones": ["lite0"], "head": "logistic"}, ["fusions.logistic_lite0", "name"]),
     (["ensemble", "method"], "hill", ["ensemble.method", "hill_climb", "mean"]),
+    (["ensemble", "round"], 5, ["ensemble.round", "rounds"]),
+    (["ensemble"], {"method": "auto", "stak": {}}, ["ensemble.stak", "hill_climb", "stack"]),
+    (["ensemble"], {"method": "auto", "stack": {"c": 1}}, ["ensemble.stack.c", "C"]),
     (["views", "train"], ["identity", "spin"], ["views.train", "'spin'", "hflip"]),
     (["views", "test"], [], ["views.test"]),
     (["folds", "scheme"], "random", ["folds.scheme", "stratified"]),

@@ -107,7 +107,7 @@ class Params(Frozen):
     backbones: dict[str, Backbone]
     members: dict[str, Member]
     fusions: dict[str, Member]
-    ensemble: Ensemble
+    ensemble: dict[str, Ensemble]  # by method; of several, the referee chooses one
     submission: Submission
 
     def models(self) -> dict[str, Member]:
@@ -172,7 +172,7 @@ def load_params(path: Path = paths.PARAMS) -> Params:
             name: _member(spec, f"{where}{section}.{name}", backbones, fused=section == "fusions")
             for name, spec in (raw.get(section) or {}).items()
         }
-    read["ensemble"] = _plugin("ensembles", raw.get("ensemble"), f"{where}ensemble", "method")
+    read["ensemble"] = _methods(raw.get("ensemble"), f"{where}ensemble")
     params = _validated(Params, read, where)
     if not _COMPETITION_NAME.fullmatch(params.competition):
         raise PodiumError(f"{where}competition: {params.competition!r} must match {_COMPETITION_NAME.pattern}")
@@ -234,6 +234,17 @@ def _plugin(kind: str, spec: Any, where: str, name_key: str) -> Any:
         raise PodiumError(f"{where}.{name_key}: this key is required; choose one of: {choices}")
     options = {key: value for key, value in spec.items() if key != name_key}
     return plugins.make(kind, spec[name_key], options, where, name_key)
+
+
+def _methods(spec: Any, where: str) -> dict[str, Ensemble]:
+    """Return the one method that is named; under `auto`, the usual ones and those that have a key of their own."""
+    if not isinstance(spec, Mapping) or spec.get("method") != "auto":
+        method = _plugin("ensembles", spec, where, "method")
+        return {spec["method"]: method}
+    options = dict.fromkeys(("hill_climb", "mean", "stack")) | {k: v for k, v in spec.items() if k != "method"}
+    for name in options:
+        plugins.find("ensembles", name, f"{where}.{name}")
+    return {name: plugins.make("ensembles", name, options[name] or {}, f"{where}.{name}") for name in sorted(options)}
 
 
 def _member(spec: Any, where: str, backbones: Mapping[str, Any], *, fused: bool) -> Member:

@@ -50,6 +50,16 @@ def bank_table(name: str) -> Path:
     return Path("ensembles") / f"{name}.bank.csv"
 
 
+def method_table(name: str) -> Path:
+    """Return the table of ensemble methods, and why one of them was chosen."""
+    return Path("ensembles") / f"{name}.methods.csv"
+
+
+def climb_table(name: str) -> Path:
+    """Return the steps of the ensemble's search."""
+    return Path("ensembles") / f"{name}.path.csv"
+
+
 def submission(name: str) -> Path:
     """Return the CSV that goes to the competition."""
     return Path("submissions") / f"{name}.csv"

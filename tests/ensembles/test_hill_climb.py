@@ -95,3 +95,51 @@ def test_never_worse_than_the_best_member():
     score = loss("log_loss", BINARY)
     fitted = Ensemble().fit(members, y, loss=score, seed=0)
     assert score(y, fitted.combine(members)) <= min(score(y, p) for p in members) + 1e-6
+
+
+def test_best_limits_the_choice():
+    """The two members of the lowest loss, and no other."""
+    y, members = bank(np.random.default_rng(4), 8, 200, 1)
+    score = loss("log_loss", BINARY)
+    fitted = Ensemble(best=2).fit(members, y, loss=score, seed=0)
+    assert set(np.flatnonzero(fitted.weights)) <= set(np.argsort([score(y, p) for p in members])[:2])
+
+
+def test_bags_are_averaged_over_random_halves():
+    """Each bag may use half of the members; another seed gives other bags, the same seed the same ones."""
+    y, members = bank(np.random.default_rng(4), 10, 200, 1)
+    score = loss("log_loss", BINARY)
+    first, again, other = (
+        Ensemble(bags=5, rounds=20).fit(members, y, loss=score, seed=seed).weights for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+    lone = Ensemble(rounds=20).fit(members, y, loss=score, seed=1).weights
+    assert np.count_nonzero(first) > np.count_nonzero(lone)
+
+
+@pytest.mark.parametrize(("k", "task"), [(1, BINARY), (3, MULTICLASS)])
+def test_negative_weights_undo_a_shared_error(k, task):
+    """A member that is another's error: only taking it away helps, and the blend stays within the limits."""
+    rng = np.random.default_rng(6)
+    y = rng.integers(0, max(k, 2), 400)
+    truth = np.eye(k)[y] if k > 1 else y[:, None].astype(float)
+    error = rng.dirichlet(np.ones(k), 400) if k > 1 else rng.random((400, 1))
+    clean = 0.5 * truth + 0.5 / max(k, 2)
+    members = np.stack([0.6 * clean + 0.4 * error, error]).astype(np.float32)
+    score = loss("log_loss", task)
+    plain, negative = (Ensemble(negative=flag).fit(members, y, loss=score, seed=0) for flag in (False, True))
+    assert negative.weights[1] < 0 <= plain.weights[1]
+    assert negative.weights.sum() == pytest.approx(1)
+    p = negative.combine(members)
+    assert score(y, p) < score(y, plain.combine(members)) - 0.01
+    assert 0 <= p.min() <= p.max() <= 1
+
+
+def test_the_path_tells_each_step():
+    """Its last gain is the loss of the blend; every step is there, also those after it."""
+    y, members = bank(np.random.default_rng(2), 5, 200, 1)
+    score = loss("log_loss", BINARY)
+    fitted = Ensemble(rounds=12).fit(members, y, loss=score, seed=0)
+    assert len(fitted.path) == 12
+    assert min(value for _, value in fitted.path) == pytest.approx(score(y, fitted.combine(members)), abs=1e-5)

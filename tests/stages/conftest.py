@@ -22,7 +22,7 @@ def make_config(members=("good", "poor"), clip=(0.02, 0.98)):
         seed=1,
         members={name: Member.model_construct() for name in members},
         fusions={},
-        ensemble=Ensemble(rounds=20),
+        ensemble={"hill_climb": Ensemble(rounds=20)},
         submission=Submission(clip=clip),
     )
     competition = Competition.model_construct(

@@ -12,7 +12,8 @@ from podium.contracts import csv_table
 from podium.contracts.files import write_json
 from podium.contracts.predictions import Bank, read_bank
 from podium.contracts.tables import FOLDS, ROWS, by_id
-from podium.ensembles import Loss
+from podium.ensembles import Blend, Loss
+from podium.referee import judge
 
 Scores = dict[str, float]
 
@@ -30,22 +31,25 @@ def run(config: Config) -> None:
     folds = _fold_matrix(FOLDS.read(folds_file), bank.train_ids, str(folds_file))
     loss = _loss(config)
 
-    blend = params.ensemble.fit(bank.train, y, loss=loss, seed=params.seed)
-    cross_fitted = params.ensemble.cross_fit(bank.train, y, folds, loss=loss, seed=params.seed)
+    verdict = judge(params.ensemble, bank.train, y, folds, loss=loss, seed=params.seed)
+    blend = verdict.blend
 
-    table = bank.table(cross_fitted, blend.combine(bank.test))
+    table = bank.table(verdict.cross_fitted, blend.combine(bank.test))
     schema.write(table, paths.ensemble(competition), {"labels": bank.labels, "task": config.competition.task.kind})
     csv_table.write(_bank_table(bank, y, blend.weights, config), paths.bank_table(competition))
+    csv_table.write(verdict.table.round(6), paths.method_table(competition))
+    csv_table.write(_path(blend, bank.names), paths.climb_table(competition))
     scores = {
         "naive": _scores(y, blend.combine(bank.train), config),
-        "cross_fitted": _scores(y, cross_fitted, config),
-        "standard_error": _standard_errors(y, cross_fitted, config),
+        "cross_fitted": _scores(y, verdict.cross_fitted, config),
+        "standard_error": _standard_errors(y, verdict.cross_fitted, config),
     }
     write_json(scores, paths.METRICS_ENSEMBLE)
     official = config.competition.metric
     print(  # noqa: T201  # what the stage shows for its work
-        f"ensemble of {len(bank.names)}: cross-fitted {official} {scores['cross_fitted'][official]:.4f}"
-        f" ± {scores['standard_error'][official]:.4f}, naive {scores['naive'][official]:.4f}"
+        f"ensemble of {len(bank.names)} by {verdict.method} ({verdict.table['verdict'][0]}): cross-fitted {official}"
+        f" {scores['cross_fitted'][official]:.4f} ± {scores['standard_error'][official]:.4f},"
+        f" naive {scores['naive'][official]:.4f}"
     )
 
 
@@ -58,6 +62,12 @@ def _fold_matrix(folds: pd.DataFrame, ids: list[str], where: str) -> np.ndarray:
 def _metrics(config: Config) -> list[metrics.Metric]:
     where = f"{paths.competition(config.params.competition)}: metric"
     return [metrics.find(name, where) for name in config.competition.all_metrics()]
+
+
+def _limits(config: Config) -> tuple[float, float]:
+    """Return the range of predictions as they go out: params.submission.clip, or else the task's own."""
+    allowed = config.competition.task.schema.columns[-1]
+    return config.params.submission.clip or (allowed.low, allowed.high)
 
 
 def _loss(config: Config) -> Loss:
@@ -81,6 +91,14 @@ def _standard_errors(y: np.ndarray, p: np.ndarray, config: Config) -> Scores:
         return lambda kept: metric.score(y[kept], p[kept], task)
 
     return {metric.name: round(metrics.jackknife(score(metric), len(y)), 6) for metric in _metrics(config)}
+
+
+def _path(blend: Blend, names: tuple[str, ...]) -> pd.DataFrame:
+    """Return the search's steps, to see where they stop gaining; a header only where there was no search."""
+    return pd.DataFrame(
+        [(step, names[member], round(loss, 6)) for step, (member, loss) in enumerate(blend.path, start=1)],
+        columns=["step", "member", "loss"],
+    )
 
 
 def _bank_table(bank: Bank, y: np.ndarray, weights: np.ndarray | None, config: Config) -> pd.DataFrame:
