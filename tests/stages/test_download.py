@@ -6,8 +6,8 @@ from podium.errors import PodiumError
 from podium.stages import download
 
 
-def config(fetch):
-    source = SimpleNamespace(download=fetch)
+def config(fetch, *, resumes=False):
+    source = SimpleNamespace(download=fetch, resumes=resumes)
     return SimpleNamespace(params=SimpleNamespace(competition="toy"), competition=SimpleNamespace(source=source))
 
 
@@ -37,4 +37,29 @@ def test_a_download_that_fails_leaves_nothing(tmp_path, monkeypatch, error):
 
     with pytest.raises(type(error)):
         download.run(config(fetch))
+    assert list((tmp_path / "data/toy").iterdir()) == []
+
+
+def test_a_source_that_resumes_finds_what_it_left(tmp_path, monkeypatch):
+    """Even though DVC empties data/C/raw before each attempt; nothing is left beside it at the end."""
+    monkeypatch.chdir(tmp_path)
+
+    def fetch(folder):
+        if not (folder / "half").exists():
+            (folder / "half").write_text("x")
+            raise PodiumError("broke off")
+        (folder / "half").rename(folder / "whole")
+
+    with pytest.raises(PodiumError):
+        download.run(config(fetch, resumes=True))
+    assert not (tmp_path / "data/toy/raw").exists()
+    download.run(config(fetch, resumes=True))
+    assert sorted(path.name for path in (tmp_path / "data").rglob("*")) == ["raw", "toy", "whole"]
+
+
+def test_archives_are_made_readable(tmp_path, monkeypatch):
+    """Whatever the source; one that cannot be is refused, and nothing is left."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PodiumError, match=r"data\.tgz: a damaged archive"):
+        download.run(config(lambda folder: (folder / "data.tgz").write_bytes(b"x"), resumes=True))
     assert list((tmp_path / "data/toy").iterdir()) == []

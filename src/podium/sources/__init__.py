@@ -1,6 +1,7 @@
 """Where raw data comes from. One module per kind; each defines `class Source(podium.sources.Source)`."""
 
 from pathlib import Path
+from typing import ClassVar
 
 from podium.frozen import Frozen
 
@@ -8,8 +9,10 @@ from podium.frozen import Frozen
 class Source(Frozen):
     """Fetches a competition's files."""
 
+    resumes: ClassVar[bool] = False  # whether `download` continues what an interrupted one left in the folder
+
     def download(self, folder: Path) -> None:
-        """Put the files into the empty `folder`, whole and verified; archives stay archives.
+        """Put the files into `folder`, empty unless this source resumes, whole and verified; archives stay archives.
 
         Raises PodiumError in one line that says what is wrong and what to do next.
         """

@@ -1,0 +1,151 @@
+"""A local server that speaks as much of Kaggle's API as the official client needs here."""
+
+import hashlib
+import json
+import re
+import threading
+from collections import deque
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+
+@pytest.fixture
+def kaggle(tmp_path, monkeypatch):
+    """The server, with the real client led to it, logged in, and not waiting between its attempts."""
+    monkeypatch.setenv("KAGGLE_API_ENVIRONMENT", "LOCALHOST")
+    monkeypatch.setenv("KAGGLE_CONFIG_DIR", str(tmp_path / "kaggle"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("KAGGLE_USERNAME", "somebody")
+    monkeypatch.setenv("KAGGLE_KEY", "secret")
+    monkeypatch.delenv("KAGGLE_API_TOKEN", raising=False)
+    from kaggle.api import kaggle_api_extended as client
+    from kagglesdk import kaggle_env
+
+    server = KaggleServer()
+    # The client takes these from the environment when it is imported, which may have been before.
+    monkeypatch.setattr(client.KaggleApi, "args", ["--local"])
+    monkeypatch.setattr(client.KaggleApi, "config_dir", str(tmp_path / "kaggle"))
+    monkeypatch.setattr(client.KaggleApi, "config", str(tmp_path / "kaggle/kaggle.json"))
+    monkeypatch.setitem(kaggle_env._env_to_endpoint, kaggle_env.KaggleEnv.LOCAL, server.address)
+    monkeypatch.setattr(client.time, "sleep", server.waits.append)
+    yield server
+    server.close()
+
+
+class KaggleServer(ThreadingHTTPServer):
+    """Holds one competition, `toy`; `failures` are taken in turn by the requests that match them."""
+
+    def __init__(self):
+        super().__init__(("localhost", 0), _Handler)
+        self.address = f"http://localhost:{self.server_port}"
+        self.data = b""  # of the competition's zip
+        self.waits = []  # seconds that the client would have slept
+        self.requests = []  # (path, body of a POST or headers of a GET)
+        self.failures = deque()  # (how the path ends, function of the handler)
+        self.uploaded = b""
+        self.submissions = []
+        self.limits = {"numToday": 1, "numTotal": 4, "numAllowedNow": 4}
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.shutdown()
+        self.server_close()
+
+    def handle_error(self, *_):
+        """Stay silent: a client that hangs up is what some tests are about."""
+
+    def fail(self, path, how):
+        """Let the next request whose path ends in `path` be answered by `how(handler)`."""
+        self.failures.append((path, how))
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        """Stay silent."""
+
+    def reply(self, status, content=b"", **headers):
+        self.send_response(status)
+        for name, value in {"Content_Length": len(content), **headers}.items():
+            self.send_header(name.replace("_", "-"), str(value))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def reply_json(self, content, status=200):
+        self.reply(status, json.dumps(content).encode(), Content_Type="application/json")
+
+    def reply_data(self, upto=None):
+        """Send the zip, or the part of it that is asked for; `upto` hangs up after so many bytes."""
+        data = self.server.data
+        etag = hashlib.md5(data).hexdigest()
+        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        start = int(asked[1]) if asked and self.headers.get("If-Range") in (None, etag) else 0
+        about = {"Accept_Ranges": "bytes", "ETag": etag, "Last_Modified": "Sat, 01 Jan 2022 00:00:00 GMT"}
+        if upto is None:
+            self.reply(206 if start else 200, data[start:], **about)
+        else:
+            self.reply(206 if start else 200, data[start:][:upto], **about, Content_Length=len(data) - start)
+            self.close_connection = True
+            self.connection.close()
+
+    def failed(self):
+        failures = self.server.failures
+        if failures and self.path.endswith(failures[0][0]):
+            failures.popleft()[1](self)
+            return True
+        return False
+
+    def do_GET(self):
+        self.server.requests.append((self.path, dict(self.headers)))
+        if not self.failed():
+            self.reply_data()
+
+    def do_PUT(self):
+        self.server.uploaded = self.rfile.read(int(self.headers["Content-Length"]))
+        if not self.failed():
+            self.reply(200)
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.requests.append((self.path, body))
+        if self.failed():
+            return
+        if body.get("competitionName") == "toy":
+            _ANSWERS[self.path.rpartition("/")[2]](self, body)
+        else:
+            self.reply_json({"code": 404, "message": "Competition not found"}, 404)
+
+
+def _download(handler, _body):
+    handler.reply(302, Location=f"{handler.server.address}/storage/toy.zip?signature=x")
+
+
+def _limits(handler, _body):
+    handler.reply_json(handler.server.limits)
+
+
+def _start_upload(handler, _body):
+    handler.reply_json({"token": "token", "createUrl": f"{handler.server.address}/upload"})
+
+
+def _submit(handler, body):
+    submissions = handler.server.submissions
+    submissions.append(
+        {"ref": 100 + len(submissions), "description": body["submissionDescription"], "status": "PENDING"}
+    )
+    handler.reply_json({"message": "Successfully submitted", "ref": submissions[-1]["ref"]})
+
+
+def _list_submissions(handler, _body):
+    handler.reply_json({"submissions": handler.server.submissions[::-1]})
+
+
+_ANSWERS = {
+    "DownloadDataFiles": _download,
+    "GetSubmissionLimits": _limits,
+    "StartSubmissionUpload": _start_upload,
+    "CreateSubmission": _submit,
+    "ListSubmissions": _list_submissions,
+}
