@@ -59,3 +59,40 @@ def test_a_wrong_name_is_told_with_the_right_ones(folder, options, message):
     with pytest.raises(PodiumError) as error:
         Layout(**({"table": "train.csv", "id": "Id", "image": "{file}"} | options)).read(folder)
     assert str(error.value) == message
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Tables whose ids and file names do not quite agree, as they come."""
+    for name in ("a.jpg", "B.JPG", "c.jpeg", "c.png", "d.png"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "ids.csv").write_text("id,label\na,1\nb,0\nc,1\nd,0\ne,1\n")
+    (tmp_path / "eyes.csv").write_text("patient,left,right,label\np1,a.jpg,b.jpg,1\np2,c.png,d.png,0\n")
+    (tmp_path / "shots.csv").write_text("patient,file,label\np1,a.jpg,1\np1,B.JPG,1\np2,d.png,0\n")
+    return tmp_path
+
+
+def test_extensions_are_found_and_case_does_not_count(images):
+    """`.*` finds the one image of that name; none or two stay as they are, to be quarantined."""
+    listing = Layout(table="ids.csv", image="{id}.*").read(images)
+    assert listing.images["source"].tolist() == ["a.jpg", "B.JPG", "c.*", "d.png", "e.*"]
+    listing = Layout(table="ids.csv", image="{id}.jpg").read(images)
+    assert listing.images["source"].tolist() == ["a.jpg", "B.JPG", "c.jpg", "d.jpg", "e.jpg"]
+
+
+def test_several_images_in_a_line(images):
+    """Each has an id of its own and shares the line's row."""
+    listing = Layout(table="eyes.csv", id="patient", image=["left", "right"]).read(images)
+    assert listing.images.to_dict("list") == {
+        "image_id": ["p1/0", "p2/0", "p1/1", "p2/1"],
+        "row_id": ["p1", "p2", "p1", "p2"],
+        "source": ["a.jpg", "c.png", "B.JPG", "d.png"],
+    }
+    assert listing.rows["row_id"].tolist() == ["p1", "p2"]
+
+
+def test_several_lines_of_a_row(images):
+    """An id of the image's, and one of the row's."""
+    listing = Layout(table="shots.csv", id="{file.stem}", row="patient", image="file").read(images)
+    assert listing.images["image_id"].tolist() == ["a", "B", "d"]
+    assert listing.images["row_id"].tolist() == listing.rows["row_id"].tolist() == ["p1", "p1", "p2"]

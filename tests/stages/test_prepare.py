@@ -174,6 +174,34 @@ def test_an_id_that_comes_twice_is_refused(raw):
         prepared()
 
 
+ROWS_OF_TWO = 'layout: {kind: table, table: labels.csv, row: camera, image: "{id}.png"}'
+
+
+def test_several_images_make_one_row(raw):
+    """Lines of one row agree in their label; their images keep ids of their own."""
+    (raw / "labels.csv").write_text("id,defect,camera\n000,1,a\n001,1,a\n002,0,b\n003,0,c\n004,0,c\n005,1,d\n")
+    done = prepared(COMPETITION.replace(COMPETITION.splitlines()[2], ROWS_OF_TWO) + HOLDOUT.replace(", camera", ""))
+    assert done.rows["row_id"].tolist() == ["a", "b", "c", "d"]
+    assert done.images["row_id"].tolist() == ["a", "a", "b", "c", "c", "d"]
+    assert done.images.groupby("row_id")["split"].nunique().max() == 1
+
+
+def test_images_of_one_row_that_disagree_in_their_label_are_refused(raw):
+    """Nobody knows which is right."""
+    (raw / "labels.csv").write_text("id,defect,camera\n000,1,a\n001,0,a\n002,0,b\n")
+    with pytest.raises(PodiumError, match="row_id must be unique; these come twice: 'a'"):
+        prepared(COMPETITION.replace(COMPETITION.splitlines()[2], ROWS_OF_TWO))
+
+
+def test_a_group_is_held_out_whole(raw):
+    """Images of one camera on both sides would make the held-out score too good."""
+    lines = [f"{n:03d},{n % 2},camera{n // 4}" for n in range(40)]
+    (raw / "labels.csv").write_text("\n".join(["id,defect,camera", *lines]) + "\n")
+    done = prepared((COMPETITION + HOLDOUT.replace(", camera", "")).replace("metadata", "group: camera, metadata"))
+    assert done.rows.groupby("group")["split"].nunique().max() == 1
+    assert done.rows["split"].value_counts()["test"] in (8, 12)
+
+
 def test_no_readable_image_at_all_is_an_error(raw):
     """A wrong folder in `image` looks like this; the first reason tells."""
     with pytest.raises(PodiumError, match=r"not one of 40 images can be read; the first: x/000.png: no file x/000.png"):

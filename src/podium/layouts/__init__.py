@@ -1,7 +1,9 @@
 """How a competition's files say which image has which label. One module per kind: `class Layout`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import pandas as pd
 
@@ -13,12 +15,27 @@ class Listing:
     """What a layout finds, before any image is opened.
 
     `images` has text columns image_id, row_id, source. `rows` has text columns row_id, split and the
-    competition's own columns (labels and metadata) as text; labels of test rows are missing. A column of the
-    competition that is called row_id or split itself gets an underscore behind its name.
+    competition's own columns (labels and metadata) as text; labels of test rows are missing. Where a row has several
+    images it may have as many lines, which agree in what is used of them. A column of the competition that is called
+    row_id or split itself gets an underscore behind its name.
     """
 
     images: pd.DataFrame
     rows: pd.DataFrame
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Return one listing of several, such as train and test."""
+        return cls(
+            images=pd.concat([part.images for part in parts], ignore_index=True),
+            rows=pd.concat([part.rows for part in parts], ignore_index=True),
+        )
+
+
+def listing(images: pd.DataFrame, table: pd.DataFrame, rows: Sequence[str], split: str) -> Listing:
+    """Return a listing of one split from the competition's `table` and the row id of each of its lines."""
+    own = table.rename(columns={"row_id": "row_id_", "split": "split_"})
+    return Listing(images, own.assign(row_id=list(rows), split=split))
 
 
 class Layout(Frozen):

@@ -1,7 +1,6 @@
-"""One line per image in a table: its id, its file and whatever else is known of it."""
+"""One line per image or row in a table: its id, its file and whatever else is known of it."""
 
 from pathlib import Path
-from string import Formatter
 
 import pandas as pd
 
@@ -10,38 +9,25 @@ from podium.contracts.raw import Raw
 from podium.errors import PodiumError, shown
 from podium.frozen import Frozen
 from podium.layouts import Layout as Base
-from podium.layouts import Listing
-
-
-class Cell(str):
-    """A cell's text, of which a template may ask for a part of the path: `{path.stem}`."""
-
-    __slots__ = ()
-
-    @property
-    def name(self) -> str:
-        """The last part of a path."""
-        return Path(self).name
-
-    @property
-    def stem(self) -> str:
-        """The last part of a path, without its extension."""
-        return Path(self).stem
+from podium.layouts import Listing, listing
+from podium.layouts._templates import fill, located
 
 
 class Part(Frozen):
     """One table of the raw data, and how its lines name ids and images.
 
-    `table` is a source: a file or `archive#member`. `id` and `image` are templates over the table's columns
-    (`train/{id}.jpg`, `{path.stem}`), or a column's name; an image is a source too. `columns` names the columns of a
-    table without a header.
+    `table` is a source: a file or `archive#member`; `columns` names the columns of one without a header. `id` and
+    `image` are templates over the columns (`train/{id}.jpg`, `{path.stem}`), or a column's name. An image is a source
+    too, and may end in `.*`. Where a row has several images, either each line names several (`image` is a list), or
+    several lines belong to one row (`row` is the template of its id, and `id` of the image's).
     """
 
     table: str
     separator: csv_table.Separator = "comma"
     columns: tuple[str, ...] = ()
     id: str = "id"
-    image: str
+    image: str | tuple[str, ...]
+    row: str | None = None
 
 
 class Layout(Base, Part):
@@ -55,39 +41,26 @@ class Layout(Base, Part):
             parts = [_read(raw, self, "train", "layout")]
             if self.test:
                 parts.append(_read(raw, self.test, "test", "layout.test"))
-        return Listing(
-            images=pd.concat([part.images for part in parts], ignore_index=True),
-            rows=pd.concat([part.rows for part in parts], ignore_index=True),
-        )
+        return Listing.joined(parts)
 
 
 def _read(raw: Raw, part: Part, split: str, key: str) -> Listing:
     if part.table not in raw:
         raise PodiumError(f"{key}.table: there is no {part.table}; there are: {shown(raw.sources())}")
     table = csv_table.read(raw.read(part.table), part.table, part.separator, part.columns)
-    ids = _fill(part.id, table, f"{part.table}: {key}.id")
-    sources = _fill(part.image, table, f"{part.table}: {key}.image")
-    return Listing(
-        images=pd.DataFrame({"image_id": ids, "row_id": ids, "source": sources}, dtype="str"),
-        rows=table.rename(columns={"row_id": "row_id_", "split": "split_"}).assign(row_id=ids, split=split),
-    )
-
-
-def _fill(template: str, table: pd.DataFrame, where: str) -> list[str]:
-    """Return the template, filled with each line's cells."""
-    is_column = "{" not in template
-    fields = [template] if is_column else [name for _, name, _, _ in Formatter().parse(template) if name]
-    columns = fields if is_column else sorted({name.partition(".")[0] for name in fields})
-    csv_table.require(table, columns, where)
-    empty = table.index[table[columns].isna().any(axis=1)]
-    if len(empty):
-        raise PodiumError(f"{where}: line {empty[0] + 1} of the table has no {' or '.join(columns)}")
-    if is_column:
-        return list(table[template])
-    try:
-        return [
-            template.format_map(dict(zip(columns, map(Cell, cells), strict=True)))
-            for cells in table[columns].itertuples(index=False)
-        ]
-    except AttributeError:
-        raise PodiumError(f"{where}: {template!r}: of a cell, only .name and .stem can be taken") from None
+    ids = fill(part.id, table, f"{part.table}: {key}.id")
+    rows = fill(part.row, table, f"{part.table}: {key}.row") if part.row else ids
+    templates = (part.image,) if isinstance(part.image, str) else part.image
+    several = len(templates) > 1
+    images = [
+        pd.DataFrame(
+            {
+                "image_id": [f"{name}/{place}" for name in ids] if several else ids,
+                "row_id": rows,
+                "source": located(fill(template, table, f"{part.table}: {key}.image"), raw),
+            },
+            dtype="str",
+        )
+        for place, template in enumerate(templates)
+    ]
+    return listing(pd.concat(images, ignore_index=True), table, rows, split)

@@ -52,20 +52,22 @@ def _rows(found: pd.DataFrame, targets: pd.DataFrame, competition: Competition, 
     rows["group"] = found[layout.group] if layout.group else rows["row_id"]
     rows = rows.join(found[list(layout.metadata)].add_prefix("meta_"))
     if competition.holdout:
-        rows["split"] = _held_out(found, competition, where)
-    return ROWS.check(rows, where)
+        rows["split"] = _held_out(found, rows["group"], competition, where)
+    # A row of several images may have as many lines: what is left of them must be the same, or its id comes twice.
+    return ROWS.check(rows.drop_duplicates(), where)
 
 
-def _held_out(found: pd.DataFrame, competition: Competition, where: str) -> pd.Series:
-    """Return the splits, with the competition's own part of the train rows turned into test rows."""
+def _held_out(found: pd.DataFrame, group: pd.Series, competition: Competition, where: str) -> pd.Series:
+    """Return the splits, with the competition's own part of the train groups turned into test rows."""
     holdout = competition.holdout
     assert holdout is not None
     if (found["split"] == "test").any():
         raise PodiumError(f"{where}: holdout: this competition has test rows of its own, so nothing can be held out")
     csv_table.require(found, holdout.stratify, f"{where}: holdout.stratify")
-    stratum = sampling.strata(found[list(holdout.stratify)])
-    chosen = sampling.choose(found["row_id"], stratum, round(holdout.fraction * len(found)), holdout.seed)
-    return found["split"].mask(chosen, "test")
+    first = ~group.duplicated()
+    stratum = sampling.strata(found[list(holdout.stratify)])[first]
+    chosen = sampling.choose(group[first], stratum, round(holdout.fraction * first.sum()), holdout.seed)
+    return found["split"].mask(group.isin(group[first][chosen]), "test")
 
 
 def _limited(rows: pd.DataFrame, targets: pd.Index, limit: int | None) -> pd.DataFrame:

@@ -1,0 +1,44 @@
+"""Labels in file names or folders: `train/{label}/{id}.*`, `train.zip#train/{label}.{number}.jpg`."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from podium.contracts.raw import Raw
+from podium.frozen import Frozen
+from podium.layouts import Layout as Base
+from podium.layouts import Listing, listing
+from podium.layouts._templates import fill, matched
+
+
+class Part(Frozen):
+    """`images` is the pattern of the sources; its parts in braces are columns, and `path` is the whole.
+
+    `id` is a template over them, or one of them. Where a row has several images, `row` is the template of its id.
+    """
+
+    images: str
+    id: str = "id"
+    row: str | None = None
+
+
+class Layout(Base, Part):
+    """Files whose names tell their labels, and `test`: those to predict, where the competition has some."""
+
+    test: Part | None = None
+
+    def read(self, folder: Path) -> Listing:
+        """Return the listing; raises PodiumError naming the key and an image that does not fit."""
+        with Raw(folder) as raw:
+            parts = [_read(raw, self, "train", "layout")]
+            if self.test:
+                parts.append(_read(raw, self.test, "test", "layout.test"))
+        return Listing.joined(parts)
+
+
+def _read(raw: Raw, part: Part, split: str, key: str) -> Listing:
+    table = matched(part.images, raw, f"{key}.images")
+    ids = fill(part.id, table, f"{key}.id")
+    rows = fill(part.row, table, f"{key}.row") if part.row else ids
+    images = pd.DataFrame({"image_id": ids, "row_id": rows, "source": table["path"]}, dtype="str")
+    return listing(images, table, rows, split)
