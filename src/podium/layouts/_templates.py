@@ -72,14 +72,14 @@ def located(sources: Iterable[str], raw: Raw) -> list[str]:
 def matched(template: str, raw: Raw, where: str) -> pd.DataFrame:
     """Return one line per image whose source fits the template: the parts of its name, and `path`, the source.
 
-    A part in braces or `*` takes any text without a slash, as little as fits; case does not count.
+    A part in braces or `*` takes any text without a slash or `#`, as little as fits; case does not count.
     """
     tokens = re.split(r"(\{[^{}]*\}|\*)", template)
     names = [token[1:-1] for token in tokens if token.startswith("{")]
     odd = [name for name in names if not name.isidentifier() or names.count(name) > 1 or name == "path"]
     if odd:
         raise PodiumError(f"{where}: {{{odd[0]}}} must be a word of its own, and not path")
-    parts = {"*": "[^/]*?"} | {f"{{{name}}}": f"(?P<{name}>[^/]+?)" for name in names}
+    parts = {"*": "[^/#]*?"} | {f"{{{name}}}": f"(?P<{name}>[^/#]+?)" for name in names}
     pattern = re.compile("".join(parts.get(token, re.escape(token)) for token in tokens), re.IGNORECASE)
     found = [
         match.groupdict() | {"path": source}
