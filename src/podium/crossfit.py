@@ -26,7 +26,7 @@ class Block:
         """Return `(len(ids), v, d)`, in the order of the ids, all of which the block must hold."""
         places = pd.Index(self.row_id).get_indexer(pd.Index(ids))
         if (places < 0).any():
-            raise PodiumError(f"no features for row_id {shown(np.asarray(ids)[places < 0])}")
+            raise PodiumError(f"no features for row_id {shown(np.asarray(ids)[places < 0].tolist())}")
         return np.asarray(self.x[places])
 
 

@@ -9,6 +9,7 @@ from podium import folds, heads
 from podium.heads import Predict, Training
 from podium.heads._shared import standardised
 
+_PREDICTED = 4096  # rows at once, at most
 # Task -> activation of the last layer, loss.
 _LAST = {
     "binary": ("sigmoid", "binary_crossentropy"),
@@ -56,7 +57,9 @@ class Head(heads.Head):
         model.fit(x, y, sample_weight=weight, batch_size=self.batch, epochs=self.epochs, verbose=0, **options)
 
         def predict(new: np.ndarray) -> np.ndarray:
-            raw = model.predict(scale(new), batch_size=4096, verbose=0)
+            # Called, not `predict`: that traces a graph anew for each number of rows.
+            batches = np.array_split(scale(new), len(new) // _PREDICTED + 1)
+            raw = np.concatenate([keras.ops.convert_to_numpy(model(batch, training=False)) for batch in batches])
             return np.asarray(raw * std + mean, dtype=np.float32)
 
         return predict
