@@ -46,7 +46,7 @@ members:
   logistic_shape: {backbone: shape, head: logistic, C: 0.1}
 fusions:
   logistic_both: {backbones: [colour, shape], head: logistic, C: 0.1}
-ensemble: {method: hill_climb}
+ensemble: {method: mean}  # every member counts, so that each change shows in the submission
 submission: {clip: [0.01, 0.99]}
 """
 
@@ -75,6 +75,7 @@ class Workspace:
     """A work tree with its own DVC and row caches."""
 
     path: Path
+    settings: dict[str, str] = field(default_factory=dict)  # of the machine: environment variables
 
     def env(self) -> dict[str, str]:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -84,6 +85,7 @@ class Workspace:
             "PYTHONPATH": str(self.path / "src"),
             "DVC_NO_ANALYTICS": "1",
             "DVC_SITE_CACHE_DIR": str(self.path.parent / "site"),
+            **self.settings,
         }
 
     def call(self, *command: str) -> subprocess.CompletedProcess[str]:

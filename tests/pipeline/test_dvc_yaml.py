@@ -17,6 +17,16 @@ ROOT = Path(__file__).parents[2]
 # stored form changes its schema version.
 NOT_TRACKED = {"cli", "config", "plugins", "paths", "errors", "frozen", "contracts"}
 
+# A plug-in comes to a stage as a value of the config rather than by an import: the param that holds it tells.
+PLUGINS = {
+    "source": "sources",
+    "layout": "layouts",
+    "task": "tasks",
+    "ensemble": "ensembles",
+    "members.${key}": "heads",
+    "fusions.${key}": "heads",
+}
+
 
 @pytest.fixture(scope="module")
 def stages():
@@ -36,15 +46,22 @@ def test_every_stage_is_a_module_and_a_command(stages):
 def test_code_dependencies_are_the_import_closure(stages, stage):
     """A stage depends on its module and on what that imports, directly or not, and on nothing else."""
     graph = grimp.build_graph("podium")
-    reached = _closure(graph, f"podium.stages.{stage}")
+    reached = _closure(graph, {f"podium.stages.{stage}", *(f"podium.{kind}" for kind in _plugins(stages[stage]))})
     code = {dep for dep in stages[stage]["deps"] if dep.startswith("src/")}
     listed = {dep.removeprefix("src/podium/").removesuffix(".py").replace("/", ".") for dep in code}
     assert listed == reached
 
 
+def _plugins(definition):
+    names = []
+    for entry in definition["params"]:
+        names += [entry] if isinstance(entry, str) else next(iter(entry.values()))
+    return {PLUGINS[name] for name in names if name in PLUGINS}
+
+
 def _closure(graph, start):
     """Return what `start` reaches as dvc.yaml would name it: stages by module, packages as a whole."""
-    seen, todo = set(), {start}
+    seen, todo = set(), set(start)
     while todo:
         module = todo.pop()
         seen.add(module)
