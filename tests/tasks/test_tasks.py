@@ -17,6 +17,7 @@ ROWS_READ = pd.DataFrame(
         "tags": ["brown small", "", "small", None],
         "small": ["1", "0", "1", None],
         "old": ["0", "0", "1", None],
+        "big": ["0", "1", "0", None],
         "age": ["2.5", "0", "1e1", None],
     },
     index=[7, 3, 5, 1],
@@ -44,6 +45,7 @@ def task(kind, **options):
         ("binary", {"target": "age", "above": 2.5}, [[0], [0], [1]], ["0", "1"]),
         ("binary", {"target": "small"}, [[1], [0], [1]], ["0", "1"]),
         ("multiclass", {"target": "breed"}, [[2], [1], [0]], ["corgi", "manx", "pug"]),
+        ("multiclass", {"targets_of": ("small", "big")}, [[0], [1], [0]], ["small", "big"]),
         ("multilabel", {"target": "tags"}, [[1, 1], [0, 0], [0, 1]], ["brown", "small"]),
         ("multilabel", {"targets_of": ("small", "old")}, [[1, 0], [0, 0], [1, 1]], ["small", "old"]),
         ("regression", {"target": "age"}, [[2.5], [0], [10]], []),
@@ -69,6 +71,11 @@ def test_targets(kind, options, expected, labels):
         ("binary", {"target": "age"}, "'age' must hold 0 or 1: row_id 'a', 'c'"),
         ("binary", {"target": "animal", "positive": "cow"}, "must hold 'cow' and one other label; .* 'cat', 'dog'"),
         ("binary", {"target": "breed", "positive": "pug"}, "must hold 'pug' and one other label"),
+        (
+            "multiclass",
+            {"targets_of": ("small", "old")},
+            "one of small, old must be 1 and the others 0: row_id 'b', 'c'",
+        ),
         ("regression", {"target": "breed"}, "'breed' holds 'pug', not a number"),
     ],
 )
@@ -84,6 +91,8 @@ def test_contradicting_options():
         task("binary", target="age", above=1.0, positive="dog")
     with pytest.raises(PodiumError, match="`target`, a column of names, or `targets_of`"):
         task("multilabel", separator=",")
+    with pytest.raises(PodiumError, match="`target`, a column of labels, or `targets_of`"):
+        task("multiclass", top=5)
     with pytest.raises(ValidationError):
         plugins.find("tasks", "multiclass", "x")(target="breed", top=0)
 

@@ -1,14 +1,69 @@
-"""The CSV that goes to a competition: the sample's ids in the sample's order, its columns, and values it may hold."""
+"""The gate before the upload: the sample's ids in the sample's order, its columns, and cells that mean something.
 
-from collections.abc import Mapping
+`podium check` and the submit stage share it. It reads the file's text itself, because a table reader forgives what a
+competition's server may not: a byte-order mark, a blank line, `1_000`, a cell too many.
+"""
+
+import csv
+import io
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from podium.contracts import csv_table
-from podium.contracts.table import Column
 from podium.errors import PodiumError, shown
+
+MOST_BYTES = 500 * 2**20  # far above any sample submission's; a bigger file is a mistake
+_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_SHOWN = 80  # characters of a line that a message repeats
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the cells of one column may hold: numbers in [low, high], or labels.
+
+    With `separator` a cell holds from `least` to `most` different labels; without, exactly one.
+    """
+
+    low: float = -math.inf
+    high: float = math.inf
+    whole: bool = False
+    labels: tuple[str, ...] | None = None
+    separator: str | None = None
+    least: int = 0
+    most: int | None = None
+
+    def fault(self, cell: str) -> str | None:
+        """Return what is wrong with a cell, or None."""
+        return self._fault_of_number(cell) if self.labels is None else self._fault_of_labels(cell)
+
+    def _fault_of_number(self, cell: str) -> str | None:
+        if not _NUMBER.fullmatch(cell):
+            return "must be a number, such as 0.25 or 1e-05"
+        value = float(cell)
+        if not math.isfinite(value):
+            return "must be finite"
+        if not self.low <= value <= self.high:
+            return f"must be in [{self.low:g}, {self.high:g}]"
+        return "must be a whole number" if self.whole and value % 1 else None
+
+    def _fault_of_labels(self, cell: str) -> str | None:
+        assert self.labels is not None
+        if self.separator is None:
+            return None if cell in self.labels else f"must be one of {shown(self.labels)}"
+        named = cell.split(self.separator) if cell else []
+        strange = [name for name in named if name not in self.labels]
+        if strange:
+            return f"{strange[0]!r} is no label; choose from {shown(self.labels)}"
+        if len(set(named)) < len(named):
+            return "must name a label once only"
+        if len(named) < self.least:
+            return f"must name at least {self.least} of {shown(self.labels)}"
+        return f"must name at most {self.most} labels" if self.most is not None and len(named) > self.most else None
 
 
 def read_sample(path: Path) -> pd.DataFrame:
@@ -19,63 +74,102 @@ def read_sample(path: Path) -> pd.DataFrame:
     id_column = sample.columns[0]
     twice = sample[id_column].duplicated() | sample[id_column].isna()
     if twice.any():
-        raise PodiumError(_line(sample, twice, str(path), f"each {id_column} must be there, and once"))
+        first = int(twice.to_numpy().argmax())
+        cells = sample.iloc[first].fillna("")
+        raise _refusal(str(path), first + 2, cells, f"each {id_column} must be there, and once")
     return sample
 
 
-def check(path: Path, sample: pd.DataFrame, numbers: Mapping[str, Column], where: str) -> pd.DataFrame:
-    """Return a submission file as text, or raise PodiumError: one line that shows the first offending line.
+def check(path: Path, sample: pd.DataFrame, answers: Mapping[str, Answer], where: str) -> pd.DataFrame:
+    """Return a submission file as text, or raise PodiumError: one line that shows the first line at fault.
 
     Args:
         path: the CSV.
         sample: the sample submission, by `read_sample`.
-        numbers: the columns that hold numbers, with the range that the task allows.
+        answers: what each column after the id may hold.
         where: what the error calls the file.
     """
-    found = csv_table.read(path.read_bytes(), where)
-    if list(found.columns) != list(sample.columns):
-        raise PodiumError(f"{where}: its columns are {', '.join(found.columns)}, not {', '.join(sample.columns)}")
-    _check_ids(found, sample, where)
-    for name, column in numbers.items():
-        _check_numbers(found, name, column, where)
-    return found
+    columns = list(sample.columns)
+    lines = _lines(_text(path, where), where)
+    _check_shape(lines, columns, where)
+    _check_ids(lines[1:], list(sample.iloc[:, 0]), columns[0], where)
+    for number, cells in lines[1:]:
+        for name, cell in zip(columns[1:], cells[1:], strict=True):
+            fault = answers[name].fault(cell)
+            if fault:
+                raise _refusal(where, number, cells, f"{name} {fault}")
+    return pd.DataFrame([cells for _, cells in lines[1:]], columns=columns, dtype="str")
 
 
-def _check_ids(found: pd.DataFrame, sample: pd.DataFrame, where: str) -> None:
-    name = sample.columns[0]
-    ids, expected = found[name], sample[name]
-    for wrong, reason in (
-        (ids.isna(), "no id"),
-        (ids.duplicated(), f"this {name} has a line already"),
-        (~ids.isin(expected), f"this {name} is not in the sample submission"),
-    ):
-        if wrong.any():
-            raise PodiumError(_line(found, wrong, where, reason))
-    lacking = expected[~expected.isin(ids)]
-    if len(lacking):
-        raise PodiumError(f"{where}: no line for {name} {shown(lacking)}")
-    moved = ids.to_numpy() != expected.to_numpy()
-    if moved.any():
-        reason = f"the sample submission has {expected[moved].iloc[0]!r} here; keep its order"
-        raise PodiumError(_line(found, pd.Series(moved), where, reason))
+def _text(path: Path, where: str) -> str:
+    """Return the whole file as text; the first thing that is no plain CSV text is told."""
+    if not path.is_file():
+        raise PodiumError(f"{where}: there is no such file")
+    if path.stat().st_size > MOST_BYTES:
+        raise PodiumError(f"{where}: {path.stat().st_size:,} bytes; a submission has at most {MOST_BYTES:,}")
+    data = path.read_bytes()
+    if data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
+        raise PodiumError(f"{where}: line 1: it begins with a byte-order mark, which would become part of the header")
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise PodiumError(f"{where}: line {line}: not UTF-8 text (byte {data[error.start]:#04x})") from None
+    text = text.replace("\r\n", "\n")
+    odd = re.search(r"[\x00-\x08\x0b-\x1f\x7f]", text)
+    if odd:
+        line = text.count("\n", 0, odd.start()) + 1
+        raise PodiumError(f"{where}: line {line}: it holds the control character {odd[0]!r}")
+    if not text.endswith("\n"):
+        last = text.rpartition("\n")[2]
+        number = text.count("\n") + 1
+        raise PodiumError(f"{where}: line {number}: {last[-_SHOWN:]!r}: does not end; the file is empty or cut short")
+    return text
 
 
-def _check_numbers(found: pd.DataFrame, name: str, column: Column, where: str) -> None:
-    values = pd.to_numeric(found[name], errors="coerce").astype("float64")
-    whole = pd.Series(column.dtype != "int", index=found.index) | (values % 1 == 0)
-    finite = pd.Series(np.isfinite(values), index=found.index)
-    for wrong, reason in (
-        (values.isna(), "must be a number"),
-        (~finite, "must be finite"),
-        (~values.between(column.low, column.high), f"must be in [{column.low:g}, {column.high:g}]"),
-        (~whole, "must be a whole number"),
-    ):
-        if wrong.any():
-            raise PodiumError(_line(found, wrong, where, f"{name} {reason}"))
+def _lines(text: str, where: str) -> list[tuple[int, list[str]]]:
+    """Return the number of each line (its first, where quotes hold several) and its cells."""
+    reader = csv.reader(io.StringIO(text, newline="\n"), strict=True)
+    lines: list[tuple[int, list[str]]] = []
+    number = 1
+    try:
+        for cells in reader:
+            lines.append((number, cells))
+            number = reader.line_num + 1
+    except csv.Error as error:
+        raise PodiumError(f"{where}: line {number}: not a line of CSV ({error})") from None
+    return lines
 
 
-def _line(table: pd.DataFrame, wrong: pd.Series, where: str, reason: str) -> str:
-    first = int(wrong.to_numpy().argmax())
-    more = f" (and {int(wrong.sum()) - 1} more)" if wrong.sum() > 1 else ""
-    cells = ",".join(table.iloc[first].fillna("").astype(str))
-    return f"{where}: line {first + 2}: {cells!r}: {reason}{more}"
+def _check_shape(lines: Sequence[tuple[int, list[str]]], columns: list[str], where: str) -> None:
+    number, header = lines[0]
+    if header != columns:
+        raise _refusal(where, number, header, f"the header must be {','.join(columns)}")
+    for number, cells in lines:
+        if not cells:
+            raise PodiumError(f"{where}: line {number}: it is empty")
+        if len(cells) != len(columns):
+            raise _refusal(where, number, cells, f"{len(cells)} cells, where the header has {len(columns)}")
+
+
+def _check_ids(lines: Sequence[tuple[int, list[str]]], expected: list[str], name: str, where: str) -> None:
+    known, seen = set(expected), set()
+    for number, cells in lines:
+        if cells[0] in seen:
+            raise _refusal(where, number, cells, f"this {name} has a line already")
+        if cells[0] not in known:
+            raise _refusal(where, number, cells, f"this {name} is not in the sample submission")
+        seen.add(cells[0])
+    lacking = [given for given in expected if given not in seen]
+    if lacking:
+        last = lines[-1][0] if lines else 1
+        raise PodiumError(f"{where}: line {last} is the last, and there is no line for {name} {shown(lacking)}")
+    for (number, cells), given in zip(lines, expected, strict=True):
+        if cells[0] != given:
+            raise _refusal(where, number, cells, f"the sample submission has {given!r} here; keep its order")
+
+
+def _refusal(where: str, number: int, cells: Iterable[str], reason: str) -> PodiumError:
+    line = ",".join(cells)
+    line = line if len(line) <= _SHOWN else f"{line[:_SHOWN]}..."
+    return PodiumError(f"{where}: line {number}: {line!r}: {reason}")

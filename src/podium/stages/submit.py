@@ -9,7 +9,6 @@ from podium.contracts import csv_table
 from podium.contracts.files import atomic
 from podium.contracts.predictions import value_columns
 from podium.contracts.submission import check, read_sample
-from podium.contracts.table import Column
 from podium.contracts.tables import ROWS, by_id
 from podium.errors import PodiumError
 
@@ -26,12 +25,13 @@ def run(config: Config) -> None:
     prior = task.prior(task.targets(trained), trained["weight"].to_numpy())
     predictions = _filled(ensemble[ensemble["split"] == "test"], rows, columns, prior)
     predictions[columns] = config.params.submission.apply(predictions[columns].to_numpy())
-    answer = task.submission(predictions, ensemble.attrs["labels"], list(sample.columns[1:]))
+    labels, asked = ensemble.attrs["labels"], list(sample.columns[1:])
+    answer = task.submission(predictions, labels, asked)
     answer = by_id(answer, sample.iloc[:, 0], str(rows_file)).rename(columns={"row_id": sample.columns[0]})
 
     with atomic(path) as temporary:
         csv_table.write(answer, temporary)
-        check(temporary, sample, _numbers(answer, task.schema.columns[-1]), str(path))
+        check(temporary, sample, task.answers(labels, asked), str(path))
     print(f"{path}: {len(answer):,} lines, checked against the sample submission")  # noqa: T201  # its answer
 
 
@@ -43,9 +43,3 @@ def _filled(test: pd.DataFrame, rows: pd.DataFrame, columns: list[str], prior: n
         raise PodiumError(f"the ensemble predicts rows that are no test rows: {min(strangers)!r}; run `dvc repro`")
     joined = ids.merge(test.drop(columns="split"), on="row_id", how="left", validate="one_to_one")
     return joined.fillna(dict(zip(columns, prior, strict=True)))
-
-
-def _numbers(answer: pd.DataFrame, allowed: Column) -> dict[str, Column]:
-    """Return the columns that hold numbers, with the range that the task's predictions have."""
-    numeric = answer.iloc[:, 1:].select_dtypes("number").columns
-    return {name: Column(name, "float", low=allowed.low, high=allowed.high) for name in numeric}

@@ -5,6 +5,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
+from podium.contracts.submission import Answer
 from podium.contracts.table import Table
 from podium.frozen import Frozen
 
@@ -41,6 +42,10 @@ class Task(Frozen):
 
     def submission(self, predictions: pd.DataFrame, labels: list[str], columns: list[str]) -> pd.DataFrame:
         """Return one line per row of `predictions`, in its order, with the sample's `columns` after the id."""
+        raise NotImplementedError
+
+    def answers(self, labels: list[str], columns: list[str]) -> dict[str, Answer]:
+        """Return what a submission's cells may hold, for each of the sample's `columns` after the id."""
         raise NotImplementedError
 
     def read_submission(self, submission: pd.DataFrame, labels: list[str]) -> np.ndarray:

@@ -7,6 +7,7 @@ import pandas as pd
 from pydantic import model_validator
 
 from podium import tasks
+from podium.contracts.submission import Answer
 from podium.contracts.table import Table
 from podium.contracts.tables import PROBABILITIES
 from podium.errors import PodiumError
@@ -74,6 +75,11 @@ class Task(tasks.Task):
             raise PodiumError(f"the sample submission has columns {', '.join(columns)}; a binary task fills {one_or}")
         values = p if self.answer == "probability" else np.array(labels)[self.decide(p.to_numpy()[:, None])]
         return predictions[["row_id"]].assign(**{columns[0]: values})
+
+    def answers(self, labels: list[str], columns: list[str]) -> dict[str, Answer]:
+        """Return probabilities, or the two labels."""
+        named = self.answer == "label" and len(columns) == 1
+        return dict.fromkeys(columns, Answer(labels=tuple(labels)) if named else Answer(low=0, high=1))
 
     def read_submission(self, submission: pd.DataFrame, labels: list[str]) -> np.ndarray:
         """Return `(n, 1)`: probabilities, or 1 for the positive label."""

@@ -1,35 +1,55 @@
 """One class of several: `p_0`, `p_1`, ... are the classes' probabilities, in the order of the sorted labels."""
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from podium import tasks
+from podium.contracts.submission import Answer
 from podium.contracts.table import Table
 from podium.contracts.tables import PROBABILITIES
 from podium.errors import PodiumError, shown
-from podium.tasks._columns import column
+from podium.tasks._columns import column, flags
 
 
 class Task(tasks.Task):
-    """A column of labels."""
+    """A column of labels, or one column of 0 and 1 per label."""
 
     kind: ClassVar[str] = "multiclass"
     schema: ClassVar[Table] = PROBABILITIES
 
-    target: str  # a column of the competition's labels
+    target: str | None = None  # a column of the competition's labels
+    targets_of: tuple[str, ...] = ()  # instead: columns of which each row has 1 in one and 0 in the others
     top: int = Field(1, ge=1)  # how many labels a submission of one column names, the likeliest first
 
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.target is None) == (not self.targets_of):
+            raise ValueError("give `target`, a column of labels, or `targets_of`, columns of 0 and 1")
+        return self
+
     def encode(self, rows: pd.DataFrame, where: str) -> tuple[pd.DataFrame, list[str]]:
-        """Return `y`, the label's place among the sorted labels (NaN where unknown), and those labels."""
+        """Return `y`, the label's place in the labels (NaN where unknown), and the labels: sorted, or as listed."""
+        if self.target is None:
+            return pd.DataFrame({"y": self._marked(rows, where)}), list(self.targets_of)
         label = column(rows, self.target, where)
         codes, labels = pd.factorize(label, sort=True)
         if len(labels) < 2:  # noqa: PLR2004  # a class needs another
             raise PodiumError(f"{where}: column {self.target!r} has {len(labels)} labels; a multiclass task needs two")
         y = pd.Series(codes, rows.index, dtype="float64").where(label.notna())
         return pd.DataFrame({"y": y}), [str(name) for name in labels]
+
+    def _marked(self, rows: pd.DataFrame, where: str) -> pd.Series:
+        """Return the place of each row's 1."""
+        marks = pd.DataFrame({name: flags(rows, name, where) for name in self.targets_of})
+        wrong = marks.notna().any(axis=1) & (marks.sum(axis=1, skipna=False) != 1)
+        if wrong.any():
+            ids = shown(rows["row_id"][wrong])
+            raise PodiumError(f"{where}: one of {', '.join(self.targets_of)} must be 1 and the others 0: row_id {ids}")
+        places = pd.Series(marks.fillna(0).to_numpy().argmax(axis=1), rows.index, dtype="float64")
+        return places.where(marks.notna().all(axis=1))
 
     def targets(self, rows: pd.DataFrame) -> np.ndarray:
         """Return `(n,)` int64 class indices."""
@@ -62,6 +82,13 @@ class Task(tasks.Task):
             )
         by_label = pd.DataFrame(p, index=ids.index, columns=labels)
         return pd.concat([ids, by_label[columns]], axis=1)
+
+    def answers(self, labels: list[str], columns: list[str]) -> dict[str, Answer]:
+        """Return probabilities, or one label, or up to `top` of them with a space between."""
+        if len(columns) > 1:
+            return dict.fromkeys(columns, Answer(low=0, high=1))
+        separator = " " if self.top > 1 else None
+        return dict.fromkeys(columns, Answer(labels=tuple(labels), separator=separator, least=1, most=self.top))
 
     def read_submission(self, submission: pd.DataFrame, labels: list[str]) -> np.ndarray:
         """Return `(n, k)`: probabilities, or 1, 1/2, 1/3, ... for the labels named, in their order."""

@@ -7,6 +7,7 @@ import pandas as pd
 from pydantic import Field, model_validator
 
 from podium import tasks
+from podium.contracts.submission import Answer
 from podium.contracts.table import Table
 from podium.contracts.tables import PROBABILITIES
 from podium.errors import PodiumError
@@ -75,6 +76,12 @@ class Task(tasks.Task):
         names = np.array(labels, dtype=object)
         chosen = [self.separator.join(names[row == 1]) for row in self.decide(p)]
         return ids.assign(**{columns[0]: chosen})
+
+    def answers(self, labels: list[str], columns: list[str]) -> dict[str, Answer]:
+        """Return probabilities, or any number of labels, none too."""
+        if set(columns) == set(labels):
+            return dict.fromkeys(columns, Answer(low=0, high=1))
+        return dict.fromkeys(columns, Answer(labels=tuple(labels), separator=self.separator))
 
     def read_submission(self, submission: pd.DataFrame, labels: list[str]) -> np.ndarray:
         """Return `(n, n_labels)`: probabilities, or 1 for each label named."""
