@@ -70,6 +70,8 @@ def test_an_engine_that_does_not_run_the_network_names_the_param():
     [
         {"network": "efficientnet_lite1"},
         {"pooling": "max"},
+        {"layers": ["block5", "head"]},
+        {"layers": ["head", "block5"]},
         {"resize": {"px": 128}},
         {"resize": {"mode": "pad"}},
         {"resize": {"interpolation": "cubic"}},

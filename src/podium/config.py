@@ -24,7 +24,6 @@ from podium.heads import Head
 from podium.images import Resize
 from podium.layouts import Layout
 from podium.metrics import find as find_metric
-from podium.pooling import POOLINGS
 from podium.sources import Source
 from podium.tasks import Task
 from podium.views import VIEWS
@@ -57,7 +56,8 @@ class Backbone(Frozen):
     """A pretrained network and all that changes its features."""
 
     network: str
-    pooling: str = "avg"
+    pooling: str | None = None  # None: the network's own
+    layers: tuple[str, ...] = ()  # none: the last feature map
     resize: Resize = Resize()
     engine: Literal["auto", "keras", "openvino"] = "auto"
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
@@ -179,7 +179,9 @@ def load_params(path: Path = paths.PARAMS) -> Params:
     for name, backbone in params.backbones.items():
         at = f"{where}backbones.{name}"
         _choose(backbone.network, NETWORKS, f"{at}.network", "network")
-        _choose(backbone.pooling, POOLINGS, f"{at}.pooling", "pooling")
+        network = NETWORKS[backbone.network]
+        pooling = backbone.pooling or network.poolings[0]
+        network.check(backbone.resize.px or network.native_px, pooling, backbone.layers, at)
     for role in ("train", "test"):
         for view in getattr(params.views, role):
             _choose(view, VIEWS, f"{where}views.{role}", "view")

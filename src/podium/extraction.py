@@ -64,6 +64,16 @@ class Extraction:
         return self.backbone.resize.px or self.network.native_px
 
     @property
+    def pooling(self) -> str:
+        """Return how a map becomes a vector."""
+        return self.backbone.pooling or self.network.poolings[0]
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Return the maps that are pooled, in the order of their vectors in a row."""
+        return self.backbone.layers or self.network.layers[-1:]
+
+    @property
     def description(self) -> dict[str, str | int]:
         """Return all that changes a row's numbers, but the image and its view; attributes of the features file."""
         resize_ = self.backbone.resize
@@ -74,7 +84,8 @@ class Extraction:
             "network": self.backbone.network,
             "weights": self.network.weights,
             "preprocessing": self.network.preprocessing,
-            "pooling": self.backbone.pooling,
+            "pooling": self.pooling,
+            "layers": ", ".join(self.layers),
             "engine": f"{self.engine_name}: {self.engine.version()}",
             "precision": self.precision,
             "batch": self.backbone.batch,
@@ -88,7 +99,7 @@ class Extraction:
     def start(self, exported: Path) -> Engine:
         """Return the engine with the network loaded; `exported` is a folder for the exported model."""
         return self.engine(
-            lambda: self.network.build(self.px, self.backbone.pooling),
+            lambda: self.network.build(self.px, self.pooling, self.backbone.layers),
             batch=self.backbone.batch,
             px=self.px,
             precision=self.precision,

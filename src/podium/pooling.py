@@ -1,21 +1,62 @@
-"""Feature map -> one vector per image, inside the network's graph. Maps are `(n, h, w, c)` float32, channels last."""
+"""Feature map -> one vector per image, inside the network's graph.
+
+A map is `(n, h, w, c)` float32, channels last, or `(n, tokens, c)` whose first `n_prefix` tokens stand for no place in
+the image (a class token, registers). Each pooling takes (map, n_prefix) and returns `(n, d)`.
+"""
 
 from collections.abc import Callable
 from typing import Any
 
+_GEM_POWER = 3.0  # the start value of Radenovic, Tolias and Chum (2018), and about what training ends at
+_GEM_FLOOR = 1e-6
 
-def average(maps: Any) -> Any:
-    """Return the mean over positions, `(n, c)`."""
+
+def _places(maps: Any, n_prefix: int) -> tuple[Any, tuple[int, ...]]:
+    """Return the part of a map that shows the image, and the axes of its places."""
+    is_map = len(maps.shape) == 4  # noqa: PLR2004  # (n, h, w, c)
+    return (maps, (1, 2)) if is_map else (maps[:, n_prefix:], (1,))
+
+
+def average(maps: Any, n_prefix: int) -> Any:
+    """Return the mean over places."""
     from keras import ops
 
-    return ops.mean(maps, axis=(1, 2))
+    places, axes = _places(maps, n_prefix)
+    return ops.mean(places, axis=axes)
 
 
-def maximum(maps: Any) -> Any:
-    """Return the maximum over positions, `(n, c)`."""
+def maximum(maps: Any, n_prefix: int) -> Any:
+    """Return the maximum over places."""
     from keras import ops
 
-    return ops.max(maps, axis=(1, 2))
+    places, axes = _places(maps, n_prefix)
+    return ops.max(places, axis=axes)
 
 
-POOLINGS: dict[str, Callable[[Any], Any]] = {"avg": average, "max": maximum}
+def generalised_mean(maps: Any, n_prefix: int) -> Any:
+    """Return the mean of cubes over places, and its cube root (GeM; negative values count as zero)."""
+    from keras import ops
+
+    places, axes = _places(maps, n_prefix)
+    powers = ops.power(ops.maximum(places, _GEM_FLOOR), _GEM_POWER)
+    return ops.power(ops.mean(powers, axis=axes), 1.0 / _GEM_POWER)
+
+
+def class_token(maps: Any, n_prefix: int) -> Any:  # noqa: ARG001  # it is the first of the prefix
+    """Return the first token."""
+    return maps[:, 0]
+
+
+def as_it_is(vectors: Any, n_prefix: int) -> Any:  # noqa: ARG001  # a vector has no places
+    """Return what is one vector per image already."""
+    return vectors
+
+
+POOLINGS: dict[str, Callable[[Any, int], Any]] = {
+    "avg": average,
+    "max": maximum,
+    "gem": generalised_mean,
+    "cls": class_token,
+    "head": as_it_is,  # the network's own pooling
+    "logits": as_it_is,
+}

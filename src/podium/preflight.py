@@ -1,7 +1,6 @@
 """What `podium check-params` looks at beyond the YAML: all that would otherwise fail in the middle of a run."""
 
 from podium import paths
-from podium.backbones import require_weights
 from podium.config import Config
 from podium.errors import PodiumError
 from podium.extraction import settle
@@ -12,8 +11,8 @@ def check(config: Config) -> None:
     params = config.params
     for name, backbone in params.backbones.items():
         where = f"{paths.PARAMS}: backbones.{name}"
-        settle(backbone, where)
-        require_weights(backbone.network, f"{where}.network")
+        extraction = settle(backbone, where)
+        extraction.network.require_weights(f"{where}.network", extraction.pooling)
     if params.folds.file is not None and not params.folds.file.exists():
         raise PodiumError(f"{paths.PARAMS}: folds.file: there is no {params.folds.file}")
     print(  # noqa: T201  # the answer to the command

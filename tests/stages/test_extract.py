@@ -61,7 +61,7 @@ def expected(name, view, raw):
     pixels = images.decode((raw / f"{name}.png").read_bytes())
     pixels = np.rot90(pixels) if view == "rot90" else pixels
     pixels = cv2.resize(pixels, (64, 64), interpolation=cv2.INTER_AREA)
-    return NETWORKS["color_histogram"].build(64, "avg")(pixels[None])[0].astype(np.float16)
+    return NETWORKS["color_histogram"].build(64, "none", ())(pixels[None])[0].astype(np.float16)
 
 
 def computed(capsys):

