@@ -14,15 +14,19 @@ from podium.heads import Training
 N, VIEWS, D = 120, 2, 10
 # Small settings; then those that make a head split its training rows within, or average several models.
 SETTINGS = {
+    "knn": [{"pca": None}, {"pca": 3, "neighbours": 5}],
     "lightgbm": [
         {"rounds": 30, "min_leaf": 5, "learning_rate": 0.2},
         {"rounds": 30, "min_leaf": 5, "learning_rate": 0.2, "patience": 3},
     ],
-    "logistic": [{}],
+    "linear_svm": [{"C": 0.1}, {"pca": 3}],
+    "logistic": [{"C": 0.1}],
     "mlp": [
         {"epochs": 8, "batch": 16, "dropout": 0.1, "optimizer": "adam", "learning_rate": 0.03},
         {"epochs": 8, "batch": 16, "dropout": 0.1, "hidden": [8], "batch_norm": True, "patience": 2},
     ],
+    "rbf_svm": [{"pca": None}, {"pca": 3}],
+    "ridge": [{"alpha": 0.01}],
 }
 TASKS = {
     "binary": ({"target": "t"}, ["no", "yes"]),

@@ -4,8 +4,8 @@ A module imports its library inside `fit`, so that checking params.yaml loads no
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field
@@ -26,6 +26,10 @@ class Training:
     group: np.ndarray  # (n,) int codes; rows of one group stay together in an inner split
     weight: np.ndarray  # (n,) float64, positive
     seed: int  # the only source of randomness
+
+    def of(self, rows: np.ndarray) -> Self:
+        """Return the chosen rows, by mask or position."""
+        return replace(self, x=self.x[rows], y=self.y[rows], group=self.group[rows], weight=self.weight[rows])
 
 
 class Head(Frozen):

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from podium import folds
 from podium.heads import Predict, Training
 
 Transform = Callable[[np.ndarray], np.ndarray]
@@ -19,6 +20,28 @@ def standardised(x: np.ndarray) -> Transform:
     return lambda new: np.asarray((new - shift) * scale)
 
 
+def reduced(x: np.ndarray, n_components: int | None) -> Transform:
+    """Return the map to standardised features or, with a number, to that many principal components of them.
+
+    A constant divides all components, so that their total variance is 1 each on average.
+    """
+    scale = standardised(x)
+    if n_components is None:
+        return scale
+    scaled = scale(x)
+    n, d = scaled.shape
+    # Of the two Gram matrices the smaller one has all the eigenvectors that count.
+    if d <= n:
+        values, axes = np.linalg.eigh(scaled.T @ scaled)
+        values, axes = values[::-1][:n_components], axes[:, ::-1][:, :n_components]
+    else:
+        values, left = np.linalg.eigh(scaled @ scaled.T)
+        values, left = values[::-1][:n_components], left[:, ::-1][:, :n_components]
+        axes = scaled.T @ (left / np.sqrt(np.maximum(values, 1e-6 * values[0])))
+    axes = axes / np.sqrt(max(values.sum() / (n * len(values)), 1e-12))
+    return lambda new: np.asarray(scale(new) @ axes)
+
+
 def per_label(data: Training, fit: Callable[[Training], Predict]) -> Predict:
     """Fit a model, or for a multilabel task one for each label; a label that all or none have is predicted so."""
     if data.task != "multilabel":
@@ -27,6 +50,60 @@ def per_label(data: Training, fit: Callable[[Training], Predict]) -> Predict:
         _constant(y[0]) if (y == y[0]).all() else fit(replace(data, y=y, task="binary", n_outputs=1)) for y in data.y.T
     ]
     return lambda x: np.hstack([model(x) for model in models])
+
+
+def calibrated(data: Training, fit: Callable[[Training], Predict], parts: int) -> Predict:
+    """Make a model's decision values probabilities, by values for training rows that the model did not see.
+
+    Platt's sigmoid for each column (Platt 1999), on the decisions of `parts` inner folds' models; the model that
+    predicts is fitted on all rows. Of several classes, the sigmoids are divided by their sum.
+    """
+    part = folds.inner(data.y, data.group, parts, data.seed, is_value=False)
+    unseen = np.empty((len(data.x), data.n_outputs))
+    for i in range(parts):
+        unseen[part == i] = fit(data.of(part != i))(data.x[part == i])
+    truth = data.y[:, None] == (np.arange(data.n_outputs) if data.task == "multiclass" else 1)
+    slopes = np.array([_platt(unseen[:, j], truth[:, j], data.weight) for j in range(data.n_outputs)])
+    model = fit(data)
+
+    def predict(x: np.ndarray) -> np.ndarray:
+        p = _sigmoid(model(x) * slopes[:, 0] + slopes[:, 1])
+        return probabilities(p / p.sum(axis=1, keepdims=True) if data.task == "multiclass" else p)
+
+    return predict
+
+
+def _platt(decision: np.ndarray, truth: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
+    """Return slope and offset of the sigmoid of least log loss, by damped Newton steps (Lin, Lin & Weng 2007).
+
+    Targets are smoothed as Platt does: by one row of the other kind, so that separable decisions stay finite.
+    """
+    scale = max(float(np.abs(decision).max()), 1e-12)
+    a = np.column_stack([decision / scale, np.ones(len(decision))])
+    positive, negative = weight[truth].sum(), weight[~truth].sum()
+    target = np.where(truth, (positive + 1) / (positive + 2), 1 / (negative + 2))
+
+    def loss(w: np.ndarray) -> float:
+        z = a @ w
+        return float(weight @ (np.logaddexp(0, z) - target * z))
+
+    w, best = np.zeros(2), loss(np.zeros(2))
+    for _ in range(100):
+        p = _sigmoid(a @ w)
+        gradient = a.T @ (weight * (p - target))
+        hessian = (a * (weight * p * (1 - p))[:, None]).T @ a + 1e-9 * np.eye(2)
+        step = np.linalg.solve(hessian, gradient)
+        size = 1.0
+        while size > 1e-8 and loss(w - size * step) > best - 1e-4 * size * (gradient @ step):  # noqa: PLR2004  # Armijo
+            size /= 2
+        w, before, best = w - size * step, best, loss(w - size * step)
+        if before - best < 1e-9 * (1 + best):  # it is flat
+            break
+    return float(w[0] / scale), float(w[1])
+
+
+def _sigmoid(z: np.ndarray) -> np.ndarray:
+    return np.asarray(0.5 * (1 + np.tanh(0.5 * z)))
 
 
 def probabilities(p: np.ndarray) -> np.ndarray:

@@ -1,0 +1,102 @@
+"""Scaling, principal components and calibration against scikit-learn."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from sklearn.calibration import _SigmoidCalibration
+from sklearn.decomposition import PCA
+from sklearn.linear_model import Ridge
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.preprocessing import StandardScaler
+
+from podium import heads
+from podium.heads import Training, _shared, knn, ridge
+
+
+@pytest.mark.parametrize("n", [30, 200])
+def test_components_are_scikit_learns_but_for_one_scale(n):
+    """With more rows than features and with fewer; distances are what a kernel needs."""
+    rng = np.random.default_rng(0)
+    x = (rng.normal(size=(n, 60)) @ rng.normal(size=(60, 60)) + 3).astype(np.float32)
+    new = x[:10] + 1
+    scaler = StandardScaler().fit(x)
+    oracle = PCA(8, svd_solver="full").fit(scaler.transform(x)).transform(scaler.transform(new))
+    ours = _shared.reduced(x, 8)
+    assert ours(x).shape == (n, 8)
+    assert ours(x).var() == pytest.approx(1, rel=1e-3)
+
+    def distances(points):
+        return np.linalg.norm(points[:, None] - points, axis=2)
+
+    ratio = distances(ours(new))[0, 1] / distances(oracle)[0, 1]
+    np.testing.assert_allclose(distances(ours(new)), ratio * distances(oracle), atol=1e-3)
+
+
+def test_a_constant_column_is_no_division_by_zero():
+    """It becomes 0, for new rows too."""
+    x = np.array([[1, 5], [2, 5], [3, 5]], np.float32)
+    assert _shared.standardised(x)(np.array([[2, 9]], np.float32)).tolist() == [[0, 0]]
+
+
+def test_platts_sigmoid():
+    """Slope and offset agree with scikit-learn's, for decisions on a scale of their own."""
+    rng = np.random.default_rng(1)
+    n = 400
+    truth = rng.random(n) < 0.3
+    decision = 50 * (truth + rng.normal(size=n)) - 20
+    weight = rng.uniform(0.5, 2, n)
+    oracle = _SigmoidCalibration().fit(decision, truth.astype(int), weight)
+    slope, offset = _shared._platt(decision, truth, weight)
+    new = np.linspace(-100, 100, 9)
+    np.testing.assert_allclose(1 / (1 + np.exp(-(slope * new + offset))), oracle.predict(new), atol=5e-3)
+
+
+def test_platts_sigmoid_of_separable_decisions_is_finite():
+    """Smoothed targets keep probabilities from 0 and 1."""
+    slope, offset = _shared._platt(np.repeat([-1.0, 1.0], 50), np.repeat([False, True], 50), np.ones(100))
+    assert 0.95 < 1 / (1 + np.exp(-(slope + offset))) < 0.995
+
+
+class Cheat(heads.Head):
+    """Knows by heart what it was trained on, and nothing of other rows."""
+
+    def fit(self, data):
+        """Keep the rows."""
+        known = {row.tobytes(): 10.0 * y for row, y in zip(data.x, data.y, strict=True)}
+        return lambda x: np.array([[known.get(row.tobytes(), 5.0)] for row in x])
+
+
+def test_calibration_trusts_only_decisions_on_unseen_rows():
+    """A model that knows its training rows by heart and nothing else is worth nothing: about the prior."""
+    rng = np.random.default_rng(2)
+    x, y = rng.normal(size=(90, 2)).astype(np.float32), np.arange(90) % 3 == 0
+    data = Training(x, y.astype(int), "binary", 1, np.arange(90), np.ones(90), seed=0)
+    p = _shared.calibrated(data, Cheat().fit, 3)(x)
+    np.testing.assert_allclose(p, 1 / 3, atol=0.1)
+
+
+@pytest.mark.parametrize("n", [40, 300])
+def test_ridge_is_scikit_learns(n):
+    """For values, with weights, with more features than rows and with fewer."""
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(n, 80)).astype(np.float32)
+    y, weight = x[:, 0] + rng.normal(size=n), rng.uniform(0.5, 2, n)
+    data = Training(x, y, "regression", 1, np.arange(n), weight, seed=0)
+    scaled = StandardScaler().fit_transform(x)
+    oracle = Ridge(alpha=0.3 * weight.sum()).fit(scaled, y, sample_weight=weight).predict(scaled)
+    np.testing.assert_allclose(ridge.Head(alpha=0.3).fit(data)(x)[:, 0], oracle, atol=1e-3)
+
+
+def test_neighbours_are_scikit_learns():
+    """At a high temperature all weigh the same; without a prior it is the share of the neighbours' classes."""
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=(200, 6)).astype(np.float32)
+    y = x[:, :3].argmax(axis=1)
+    data = Training(x[:150], y[:150], "multiclass", 3, np.arange(150), np.ones(150), seed=0)
+    scaler = StandardScaler().fit(x[:150])
+    oracle = KNeighborsClassifier(7, metric="cosine").fit(scaler.transform(x[:150]), y[:150])
+    head = knn.Head(neighbours=7, temperature=1e6, pca=None, prior=0)
+    np.testing.assert_allclose(head.fit(data)(x[150:]), oracle.predict_proba(scaler.transform(x[150:])), atol=1e-4)
+    heavy = dataclasses.replace(data, weight=np.where(y[:150] == 0, 1e6, 1.0))
+    assert (head.fit(heavy)(x[150:])[:, 0] > 0.99).mean() > 0.6
