@@ -41,7 +41,8 @@ def explained(slug: str, doing: str) -> Iterator[None]:
         raise PodiumError(f"Kaggle could not {doing} ({_status(code, error)}): {_advice(code, slug)}") from None
     except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError):
         raise PodiumError(
-            f"the connection to Kaggle broke, could not {doing}; check the network and run again: what has come is kept"
+            f"the connection to Kaggle broke, could not {doing}; check the network and run again:"
+            " a download goes on where it stopped"
         ) from None
 
 
@@ -55,6 +56,6 @@ def _advice(code: int, slug: str) -> str:
         401: f"the credentials are not valid any more; make new ones at {_SITE}/settings, under API",
         403: f"join the competition and accept its rules at {_SITE}/c/{slug}/rules, then run again",
         404: f"there is no competition {slug!r}; its name is the last part of its address, {_SITE}/c/NAME",
-        429: "too many requests for now; wait a while and run again: what has come is kept",
+        429: "too many requests for now; wait a while and run again",
     }
-    return known.get(code, "the trouble is on Kaggle's side; run again later: what has come is kept")
+    return known.get(code, "the trouble is on Kaggle's side; run again later")
