@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import time
 from importlib import import_module
 
 from podium.errors import PodiumError
@@ -47,6 +48,12 @@ def _parser() -> argparse.ArgumentParser:
     compare = commands.add_parser("compare", help="what differs between two revisions, and whether B is really better")
     compare.add_argument("a", metavar="A", help="a git revision or a DVC experiment")
     compare.add_argument("b", metavar="B", nargs="?", default="workspace", help="another; the work tree by default")
+    check = commands.add_parser("check", help="check a submission file as strictly as the competition's server")
+    check.add_argument("file", metavar="FILE", nargs="?", help="submissions/<competition>.csv by default")
+    upload = commands.add_parser("upload", help="check and submit to Kaggle, wait for the score, keep it")
+    upload.add_argument("--again", action="store_true", help="even if this very file was uploaded before")
+    commands.add_parser("ledger", help="show the uploads, CV against leader board, and the two final picks")
+    commands.add_parser("leaks", help="look for copies, shared groups and telling metadata; say what each model saw")
     use = commands.add_parser("use", help="put a recipe in place as params.yaml")
     use.add_argument("name", metavar="RECIPE", help="a name in recipes/, without .yaml")
     return parser
@@ -65,18 +72,26 @@ def _run(arguments: argparse.Namespace) -> None:
     if arguments.command == "check-params":
         import_module("podium.preflight").check(config)
         return
-    if arguments.command == "scores":
-        import_module("podium.scores").show(config)
+    shows = {"scores": "scores", "ledger": "ledger", "leaks": "guard"}
+    if arguments.command in shows:
+        import_module(f"podium.{shows[arguments.command]}").show(config)
+        return
+    if arguments.command == "check":
+        import_module("podium.gate").show(config, arguments.file)
+        return
+    if arguments.command == "upload":
+        import_module("podium.upload").run(config, again=arguments.again)
         return
     stage = import_module(f"podium.stages.{arguments.command}")
     section = STAGES[arguments.command]
-    if section is None:
-        stage.run(config)
-        return
-    choices = getattr(config.params, section)
-    if arguments.name not in choices:
-        raise PodiumError(f"params.yaml: {section}: no {arguments.name!r}; choose one of: {', '.join(choices)}")
-    stage.run(config, arguments.name)
+    names = [arguments.name] if section else []
+    choices = getattr(config.params, section) if section else {}
+    if names and names[0] not in choices:
+        raise PodiumError(f"params.yaml: {section}: no {names[0]!r}; choose one of: {', '.join(choices)}")
+    started = time.monotonic()
+    facts = stage.run(config, *names)
+    journal = import_module("podium.journal")
+    journal.write(config.params.competition, "@".join([arguments.command, *names]), time.monotonic() - started, facts)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from pathlib import Path
 PARAMS = Path("params.yaml")
 COMPETITIONS = Path("competitions")
 RECIPES = Path("recipes")
+LEADERBOARD = Path("leaderboard.csv")
 METRICS_ENSEMBLE = Path("metrics/ensemble.json")
 METRICS_HELDOUT = Path("metrics/heldout.json")
 
@@ -78,3 +79,8 @@ def cache() -> Path:
     """
     named = os.environ.get("PODIUM_CACHE")
     return Path(named) if named else Path(os.environ.get("DVC_ROOT", ".")) / ".podium"
+
+
+def journal() -> Path:
+    """Return the machine's log of stages that ran."""
+    return cache() / "journal.jsonl"

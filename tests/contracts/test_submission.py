@@ -209,7 +209,7 @@ BROKEN = [
     ("map@2", "a label twice", cell_becomes("cat cat", "dog dog")),
     ("several labels", "a label twice", cell_becomes("cat cat", "dog cat dog")),
 ]
-TIMES = 6
+TIMES = 4
 
 
 def test_there_are_a_thousand_broken_files():
