@@ -1,20 +1,45 @@
-"""report: ROC and confusion of the cross-fitted predictions."""
+"""report: the page, its charts' tables and its pictures, from a finished pipeline's files."""
 
+import re
+
+import cv2
 import numpy as np
 import pandas as pd
+import pytest
 from sklearn.metrics import auc, confusion_matrix, roc_auc_score
 
-from podium import paths
-from podium.contracts.tables import PROBABILITIES, by_id
+from podium import journal, paths
+from podium.contracts.files import write_json
+from podium.contracts.tables import IMAGES, PROBABILITIES, by_id
 from podium.stages import bank, ensemble, report
 
 
-def test_tables_agree_with_scikit_learn(banked):
-    """The area under the curve, and the counts of the confusion, by label name."""
+@pytest.fixture
+def reported(banked, monkeypatch):
+    """A small competition with its report."""
+    monkeypatch.delenv("PODIUM_CACHE", raising=False)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    paths.raw("toy").mkdir(parents=True)
+    readable = banked.rows[~banked.rows["row_id"].isin(["r05", "t03"])]
+    for k, row_id in enumerate(readable["row_id"]):
+        assert cv2.imwrite(str(paths.raw("toy") / f"{row_id}.png"), np.full((8, 8, 3), k, np.uint8))
+    images = pd.DataFrame({"image_id": "image-" + readable["row_id"], "row_id": readable["row_id"]})
+    images = images.assign(source=readable["row_id"] + ".png", split=readable["split"], width=8, height=8, digest="d")
+    IMAGES.write(images, paths.data("toy", "images.parquet"))
+    broken = {"image_id": "image-r05", "row_id": "r05", "source": "r05.png", "reason": "truncated"}
+    audit = {"quarantined": [broken], "duplicates": [["image-r00", "image-t00"]]}
+    write_json(audit, paths.data("toy", "audit.json"))
+    write_json({"log_loss": 0.123456, "accuracy": 0.9, "auc": 0.95}, paths.METRICS_HELDOUT)
+    journal.write("toy", "fit@good", 12.5, None)
     for stage in (bank, ensemble, report):
         stage.run(banked.config)
+    return banked
+
+
+def test_tables_agree_with_scikit_learn(reported):
+    """The area under the curve, and the counts of the confusion, by label name."""
     train = PROBABILITIES.read(paths.ensemble("toy")).query("split == 'train'")
-    y = by_id(banked.truth, train["row_id"], "truth")["y"].astype(int)
+    y = by_id(reported.truth, train["row_id"], "truth")["y"].astype(int)
     curve = pd.read_csv(paths.report("toy", "roc.csv"))
     assert np.isclose(auc(curve["fpr"], curve["tpr"]), roc_auc_score(y, train["p_0"]), atol=1e-5)
     cells = pd.read_csv(paths.report("toy", "confusion.csv"), dtype=str)
@@ -23,19 +48,32 @@ def test_tables_agree_with_scikit_learn(banked):
     np.testing.assert_array_equal(confusion_matrix(cells["actual"], cells["predicted"], labels=labels), expected)
 
 
-def test_ties_are_one_step_and_long_curves_are_thinned():
-    """Constant predictions give the diagonal; a million rows give 500 points with the same area."""
-    np.testing.assert_array_equal(report.roc(np.array([0, 1, 1]), np.full(3, 0.5)), [[0, 0], [1, 1]])
-    rng = np.random.default_rng(0)
-    truth = rng.integers(0, 2, 100_000)
-    p = 0.3 * truth + rng.random(100_000)
-    curve = report.roc(truth, p)
-    assert len(curve) == 500
-    assert np.isclose(auc(curve["fpr"], curve["tpr"]), roc_auc_score(truth, p), atol=1e-4)
+def test_folds_score_what_would_be_submitted(reported):
+    """The members' scores by fold are those of the clipped predictions, one line for each model and fold."""
+    table = pd.read_csv(paths.report("toy", "folds.csv"))
+    assert len(table) == 3 * 4
+    p = PROBABILITIES.read(paths.predictions("toy", "good")).set_index("row_id")["p_0"].clip(0.02, 0.98)
+    fold = reported.folds.query("fold == 2 and row_id != 'r05'")["row_id"]
+    y = reported.truth.set_index("row_id").loc[fold, "y"]
+    expected = -np.log(np.where(y == 1, p.loc[fold], 1 - p.loc[fold]).astype(float)).mean()
+    found = table.query("model == 'good' and fold == 2")["score"].item()
+    assert found == pytest.approx(expected, abs=1e-5)
 
 
-def test_several_classes_are_counted_decision_by_decision():
-    """Micro-average: each class of each row is one decision."""
-    truth, p = report._decisions(np.array([2, 0]), np.array([[0.1, 0.2, 0.7], [0.5, 0.3, 0.2]]))
-    assert truth.tolist() == [0, 0, 1, 1, 0, 0]
-    assert p.tolist() == [0.1, 0.2, 0.7, 0.5, 0.3, 0.2]
+def test_the_page_holds_all_of_it(reported):
+    """Scores, members, times, and every image of the gallery with its picture."""
+    page = paths.report("toy", "report.html").read_text(encoding="utf-8")
+    for text in ("Toy", "0.1235 held out", "<td>good</td>", "<td>fit@good</td><td>12.5</td>", "r05.png: truncated"):
+        assert text in page
+    tiles = re.findall(r'<button class="tile".*?</button>', page, flags=re.DOTALL)
+    pictures = [tile for tile in tiles if "data:image/jpeg" in tile]
+    assert len(pictures) == len(tiles) - 1  # the quarantined one has none
+    assert any("image-t00" in tile and "like image-r00" in tile for tile in tiles)
+    assert not re.search(r'(src|href)="(?!data:|#)', page)  # nothing is loaded from elsewhere
+
+
+def test_the_page_is_the_same_every_time(reported):
+    """Same input, same bytes."""
+    before = paths.report("toy", "report.html").read_bytes()
+    report.run(reported.config)
+    assert paths.report("toy", "report.html").read_bytes() == before

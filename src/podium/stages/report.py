@@ -1,46 +1,77 @@
-"""report: the ensemble's cross-fitted predictions -> ROC and confusion, as tables that DVC plots."""
+"""report: all results -> one page to look at, and its charts' tables for DVC to plot."""
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from podium import paths
+from podium import journal, metrics, paths
 from podium.config import Config
 from podium.contracts import csv_table
-from podium.contracts.predictions import value_columns
-from podium.contracts.tables import ROWS, by_id
-
-_POINTS = 500  # of a curve; more cannot be seen
+from podium.contracts.files import atomic
+from podium.contracts.predictions import read_bank, value_columns
+from podium.contracts.tables import FOLDS, IMAGES, ROWS, by_id
+from podium.images import Reader
+from podium.report import contents, gallery, pictures
+from podium.report.page import Page, render
+from podium.report.results import Results
 
 
 def run(config: Config) -> None:
-    """Write both tables from out-of-fold rows; a header only where the task has no such thing."""
-    name, task = config.params.competition, config.competition.task
-    ensemble, rows_file = task.schema.read(paths.ensemble(name)), paths.data(name, "rows.parquet")
-    train = ensemble[ensemble["split"] == "train"]
-    y = task.targets(by_id(ROWS.read(rows_file), train["row_id"], str(rows_file)))
-    p = train[value_columns(train)].to_numpy()
+    """Write reports/C/report.html and a CSV per chart."""
+    name, competition = config.params.competition, config.competition
+    bank_table, climb = _csv(paths.bank_table(name)), _csv(paths.climb_table(name))
+    images, audit = IMAGES.read(paths.data(name, "images.parquet")), _json(paths.data(name, "audit.json"))
+    scores = contents.Scores(
+        competition.all_metrics(), **_json(paths.METRICS_ENSEMBLE), heldout=_json(paths.METRICS_HELDOUT)
+    )
+    results = _results(config, list(bank_table["member"]))
+    plots = contents.plots(results, climb.astype({"step": "float64", "loss": "float64"}))
+    tiles = gallery.tiles(results, images, audit["quarantined"], audit["duplicates"])
+    with Reader(paths.raw(name)) as reader:
+        shown = {tile.image_id: pictures.of_source(reader, tile.source) for tile in tiles}
+    page = Page(
+        title=competition.title,
+        headline=scores.headline(),
+        summary=f"{len(results.ids):,} scored rows, {len(images):,} images.",
+        members=contents.members(bank_table),
+        charts=contents.drawn(results, plots),
+        scores=scores.sheet(),
+        time=contents.sheet(journal.read(name).rename(columns={"facts": ""})),
+        tiles=tiles,
+        pictures=shown,
+        heat={},
+    )
+    for chart, table in plots.items():
+        csv_table.write(table.round(6), paths.report(name, f"{chart}.csv"))
+    with atomic(paths.report(name, "report.html")) as temporary:
+        temporary.write_text(render(page), encoding="utf-8")
 
-    curve = pd.DataFrame({"fpr": [], "tpr": []}) if task.kind == "regression" else roc(*_decisions(y, p))
-    cells = pd.DataFrame({"actual": [], "predicted": []})
-    if task.kind in {"binary", "multiclass"}:
-        labels = np.array(ensemble.attrs["labels"], dtype=object)
-        cells = pd.DataFrame({"actual": labels[y], "predicted": labels[task.decide(p)]})
-    csv_table.write(curve.round(6), paths.report(name, "roc.csv"))
-    csv_table.write(cells, paths.report(name, "confusion.csv"))
+
+def _results(config: Config, members: list[str]) -> Results:
+    name, task, goes_out = config.params.competition, config.competition.task, config.params.submission.apply
+    bank = read_bank(paths.data(name, "bank.json"), partial(paths.predictions, name), task.schema)
+    ids, rows_file, ensemble_file = bank.train_ids, paths.data(name, "rows.parquet"), paths.ensemble(name)
+    ensemble = by_id(task.schema.read(ensemble_file), ids, str(ensemble_file))
+    positions = pd.DataFrame({"row_id": ids, "position": range(len(ids))})
+    return Results(
+        task=task,
+        labels=bank.labels,
+        metric=metrics.find(config.competition.metric, f"{paths.competition(name)}: metric"),
+        ids=np.array(ids, dtype=object),
+        y=task.targets(by_id(ROWS.read(rows_file), ids, str(rows_file))),
+        p=goes_out(ensemble[value_columns(ensemble)].to_numpy()),
+        members={member: goes_out(bank.train[bank.names.index(member)]) for member in members},
+        folds=FOLDS.read(paths.data(name, "folds.parquet")).merge(positions, on="row_id", validate="many_to_one"),
+    )
 
 
-def roc(truth: np.ndarray, p: np.ndarray) -> pd.DataFrame:
-    """Return the ROC curve of `(n,)` 0/1 truths and probabilities, from (0, 0) to (1, 1); ties are one step."""
-    order = np.argsort(-p, kind="stable")
-    last_of_ties = np.append(np.flatnonzero(np.diff(p[order])), len(p) - 1)
-    positives = np.append(0, np.cumsum(truth[order])[last_of_ties])
-    negatives = np.append(0, np.cumsum(1 - truth[order])[last_of_ties])
-    kept = np.unique(np.linspace(0, len(positives) - 1, _POINTS).round().astype(int))
-    return pd.DataFrame({"fpr": negatives[kept] / negatives[-1], "tpr": positives[kept] / positives[-1]})
+def _csv(path: Path) -> pd.DataFrame:
+    return csv_table.read(path.read_bytes(), str(path))
 
 
-def _decisions(y: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return one truth and probability per decision: of every class or label of every row."""
-    if y.ndim == 1 and p.shape[1] > 1:
-        y = y[:, None] == np.arange(p.shape[1])
-    return np.ravel(y).astype(np.int64), np.ravel(p)
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
