@@ -20,7 +20,7 @@ SETTINGS = {
         {"rounds": 30, "min_leaf": 5, "learning_rate": 0.2, "patience": 3},
     ],
     "linear_svm": [{"C": 0.1}, {"pca": 3}],
-    "logistic": [{"C": 0.1}],
+    "logistic": [{"C": 0.1}, {"C": [0.01, 0.1, 1.0], "inner": 2, "pca": 3}],
     "mlp": [
         {"epochs": 8, "batch": 16, "dropout": 0.1, "optimizer": "adam", "learning_rate": 0.03},
         {"epochs": 8, "batch": 16, "dropout": 0.1, "hidden": [8], "batch_norm": True, "patience": 2},
