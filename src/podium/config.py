@@ -43,6 +43,7 @@ class Folds(Frozen):
     repeats: int = Field(1, ge=1)
     file: Path | None = None
     time: str | None = None  # the metadata column that the scheme `time` goes by
+    near_duplicates: int | None = Field(None, ge=0, le=64)  # bits of 256: pictures that differ in no more share a fold
 
 
 class Views(Frozen):

@@ -217,3 +217,24 @@ def test_the_same_input_gives_the_same_bytes(raw):
     (raw / "labels.csv").write_text("\n".join([header, *reversed(lines)]))
     prepared()
     assert [(raw.parent / name).read_bytes() for name in names] == before
+
+
+def test_copies_among_the_rows_to_train_on_share_a_group(raw):
+    """The same file under three names: one group, so one fold; a copy in the test set changes nothing."""
+    first = prepared()
+    train = first.rows.loc[first.rows["split"] == "train", "row_id"].tolist()
+    test = first.rows.loc[first.rows["split"] == "test", "row_id"].iloc[0]
+    for name in (train[5], train[9], test):
+        (raw / f"{name}.png").write_bytes((raw / f"{train[2]}.png").read_bytes())
+    group = prepared().rows.set_index("row_id")["group"]
+    assert group[train[5]] == group[train[9]] == group[train[2]] == train[2]
+    assert group[test] == test
+    assert group.nunique() == 38
+
+
+def test_every_image_has_a_perceptual_hash(raw):
+    """For finding copies that are no longer the same file."""
+    prepared()
+    hashes = pd.read_parquet(config.paths.data("toy", "hashes.parquet"))
+    assert hashes.columns.tolist() == ["image_id", "row_id", "split", "hash"]
+    assert hashes["hash"].is_unique

@@ -36,6 +36,18 @@ ROWS = Table(
     open=True,
 )
 
+# What a picture looks like, for finding copies of it.
+HASHES = Table(
+    "hashes",
+    (
+        Column("image_id", "text"),
+        Column("row_id", "text"),
+        Column("split", "text", choices=("train", "extra", "test")),
+        Column("hash", "text"),  # 64 hexadecimal digits
+    ),
+    key=("image_id",),
+)
+
 FOLDS = Table(
     "folds",
     (Column("row_id", "text"), Column("repeat", "int", low=0), Column("fold", "int", low=0)),

@@ -5,9 +5,10 @@ from pathlib import Path
 import pandas as pd
 
 from podium import folds, paths
-from podium.config import Config
+from podium.config import Config, Folds
 from podium.contracts import csv_table
-from podium.contracts.tables import FOLDS, ROWS
+from podium.contracts.tables import FOLDS, HASHES, ROWS
+from podium.duplicates import joined_groups, near_pairs
 from podium.errors import PodiumError
 
 
@@ -15,12 +16,29 @@ def run(config: Config) -> None:
     """Deal the rows to folds, or check a given table, and write it."""
     name, spec = config.params.competition, config.params.folds
     rows = ROWS.read(paths.data(name, "rows.parquet"))
+    if spec.near_duplicates is not None:
+        rows["group"] = _with_near_duplicates(rows, name, spec)
     if spec.file:
         table = folds.check(FOLDS.check(_given(spec.file), str(spec.file)), rows, spec.k, str(spec.file))
     else:
         table = folds.make(rows, spec.scheme, spec.k, repeats=spec.repeats, seed=config.params.seed, time=spec.time)
         folds.check(table, rows, spec.k, str(paths.PARAMS))
     FOLDS.write(table, paths.data(name, "folds.parquet"), {"scheme": spec.scheme})
+
+
+def _with_near_duplicates(rows: pd.DataFrame, name: str, spec: Folds) -> pd.Series:
+    """Return the groups, joined where pictures look alike; refused where that joins more rows than a fold holds."""
+    assert spec.near_duplicates is not None
+    known = HASHES.read(paths.data(name, "hashes.parquet")).query("split != 'test'")
+    pairs, ids = near_pairs(known["hash"], spec.near_duplicates), known["row_id"].to_numpy()
+    group = joined_groups(rows, zip(ids[pairs["first"]], ids[pairs["second"]], strict=True))
+    shares = group[rows["split"] == "train"].value_counts(normalize=True)
+    if shares.iloc[0] > 1 / spec.k:
+        raise PodiumError(
+            f"{paths.PARAMS}: folds.near_duplicates: {spec.near_duplicates} joins {shares.iloc[0]:.0%} of the training"
+            f" rows into one group, with {shares.index[0]!r}: more than a fold; choose less, or see `podium leaks`"
+        )
+    return group
 
 
 def _given(path: Path) -> pd.DataFrame:

@@ -14,7 +14,8 @@ from podium.config import Competition, Config
 from podium.contracts import csv_table
 from podium.contracts.files import write_json
 from podium.contracts.raw import Raw
-from podium.contracts.tables import IMAGES, ROWS, by_id
+from podium.contracts.tables import HASHES, IMAGES, ROWS, by_id
+from podium.duplicates import equal_pairs, joined_groups, perceptual_hash
 from podium.errors import PodiumError, shown
 from podium.images import Reader, UnreadableImageError
 
@@ -33,7 +34,9 @@ def run(config: Config) -> None:
     images = images.merge(rows[["row_id", "split"]], on="row_id", validate="many_to_one")
     test = rows.loc[rows["split"] == "test", ["row_id", *targets]].sort_values("row_id")
 
-    IMAGES.write(images, paths.data(name, "images.parquet"))
+    HASHES.write(images[["image_id", "row_id", "split", "hash"]], paths.data(name, "hashes.parquet"))
+    IMAGES.write(images.drop(columns="hash"), paths.data(name, "images.parquet"))
+    rows["group"] = _with_copies(rows, images)
     rows[targets.columns] = rows[targets.columns].mask(rows["split"] == "test")
     ROWS.write(rows, paths.data(name, "rows.parquet"), {"labels": labels, "task": competition.task.kind})
     csv_table.write(test.dropna(), paths.data(name, "solution.csv"))
@@ -70,6 +73,13 @@ def _held_out(found: pd.DataFrame, group: pd.Series, competition: Competition, w
     return found["split"].mask(group.isin(group[first][chosen]), "test")
 
 
+def _with_copies(rows: pd.DataFrame, images: pd.DataFrame) -> pd.Series:
+    """Return the groups, joined where images of rows to train on are the same file: copies must share a fold."""
+    known = images[images["split"] != "test"].sort_values("image_id")
+    ids = known["row_id"].to_numpy()
+    return joined_groups(rows, [(ids[a], ids[b]) for a, b in equal_pairs(known["digest"])])
+
+
 def _limited(rows: pd.DataFrame, targets: pd.Index, limit: int | None) -> pd.DataFrame:
     """Return `limit` of the rows, each split and each target with its share, for a quick trial run."""
     if limit is None:
@@ -79,15 +89,16 @@ def _limited(rows: pd.DataFrame, targets: pd.Index, limit: int | None) -> pd.Dat
 
 
 def _opened(images: pd.DataFrame, raw: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Open every image: return those that can be read with width, height and digest, and the others with a reason."""
+    """Open every image: return those that can be read with what they look like, and the others with a reason."""
     with Reader(raw) as reader, ThreadPoolExecutor(os.cpu_count()) as pool:
 
         def look(source: str) -> dict[str, Any]:
             try:
                 pixels, digest = reader.read_with_digest(source)
             except UnreadableImageError as error:
-                return {"width": 0, "height": 0, "digest": "", "reason": str(error)}
-            return {"width": pixels.shape[1], "height": pixels.shape[0], "digest": digest, "reason": ""}
+                return {"width": 0, "height": 0, "digest": "", "hash": "", "reason": str(error)}
+            looked = {"width": pixels.shape[1], "height": pixels.shape[0], "digest": digest}
+            return looked | {"hash": perceptual_hash(pixels), "reason": ""}
 
         looks = pool.map(look, images["source"])
         found = list(tqdm(looks, total=len(images), desc="prepare", unit="image", disable=None))
