@@ -16,35 +16,37 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (2, 80, 80, 3), dtype=np.uint
 APPLICATIONS = [name for name, network in NETWORKS.items() if isinstance(network, Application)]
 
 
+CAFFE = {"resnet50", "vgg16", "vgg19"}  # BGR less the mean of ImageNet; densenet scales by its deviation
+MEAN, DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+
+
+def preprocessed(name, images):
+    """Return what the weights' publishers feed them, from RGB in [0, 255]."""
+    if name in CAFFE:
+        return images[..., ::-1] - np.array([103.939, 116.779, 123.68])
+    if name == "densenet121":
+        return (images / 255.0 - MEAN) / DEVIATION
+    return images if name == "efficientnetv2_b0" else images / 127.5 - 1.0  # the former scales inside
+
+
 @pytest.mark.xdist_group("keras")
 @pytest.mark.parametrize("name", APPLICATIONS)
 def test_pixels_pass_the_preprocessing_that_belongs_to_the_weights(name):
-    """uint8 RGB in: the same features as Keras's own preprocessing in NumPy, then its model with pooling."""
-    network = NETWORKS[name]
-    module = import_module(f"keras.applications.{network.module}")
-    options = {"include_top": False, "weights": None, "input_shape": (80, 80, 3)}
-    reference = getattr(module, network.constructor)(pooling="avg", **options)
-    expected = reference.predict(module.preprocess_input(IMAGES.astype(np.float32)), verbose=0)
-    model = network.build(80, "avg", pretrained=False)
-    model.set_weights(reference.get_weights())
-    features = model.predict(IMAGES, verbose=0)
-    assert features.shape == (2, network.width)
-    np.testing.assert_allclose(features, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+    """RGB in, and what the publishers of the weights fed to their network out."""
+    found = np.asarray(NETWORKS[name].preprocess(IMAGES.astype(np.float32)))
+    np.testing.assert_allclose(found, preprocessed(name, IMAGES.astype(np.float64)), rtol=1e-5, atol=1e-4)
 
 
 @pytest.mark.xdist_group("keras")
-@pytest.mark.parametrize("name", ["resnet50", "vgg16"])
-def test_logits_are_the_classifiers_without_its_softmax(name):
-    """A softmax over them gives the probabilities that Keras's whole model predicts."""
-    network = NETWORKS[name]
-    module = import_module(f"keras.applications.{network.module}")
-    reference = getattr(module, network.constructor)(weights=None)
-    images = np.random.default_rng(0).integers(0, 256, (1, 224, 224, 3), dtype=np.uint8)
-    expected = reference.predict(module.preprocess_input(images.astype(np.float32)), verbose=0)
-    model = network.build(224, "logits", pretrained=False)
+def test_features_are_those_of_the_publishers_model():
+    """uint8 RGB in: the same features as preprocessing by hand, then Keras's model with its own pooling."""
+    module = import_module("keras.applications.vgg16")
+    reference = module.VGG16(include_top=False, weights=None, input_shape=(32, 32, 3), pooling="avg")
+    images = IMAGES[:, :32, :32]
+    expected = reference.predict(preprocessed("vgg16", images.astype(np.float32)), verbose=0)
+    model = NETWORKS["vgg16"].build(32, "avg", pretrained=False)
     model.set_weights(reference.get_weights())
-    logits = model.predict(images, verbose=0)
-    np.testing.assert_allclose(special.softmax(logits, axis=1), expected, rtol=1e-3)
+    np.testing.assert_allclose(model.predict(images, verbose=0), expected, rtol=1e-3, atol=1e-3 * expected.max())
 
 
 @pytest.mark.xdist_group("keras")
@@ -52,9 +54,23 @@ def test_logits_are_the_classifiers_without_its_softmax(name):
 def test_every_named_layer_can_be_read(name):
     """The names in the table are layers of Keras's model; the last has the width that the table says."""
     network = NETWORKS[name]
-    maps = network.trunk(80, network.layers, pretrained=False).output_shape
-    assert list(maps) == list(network.layers)
-    assert maps[network.layers[-1]][3] == network.width
+    maps = network.trunk(80, network.layers, pretrained=False).output
+    assert set(maps) == set(network.layers)
+    assert maps[network.layers[-1]].shape[3] == network.width
+    sides = [maps[name].shape[1] for name in network.layers]
+    assert sides == sorted(sides, reverse=True)
+
+
+@pytest.mark.xdist_group("keras")
+def test_logits_are_the_classifiers_without_its_softmax():
+    """A softmax over them gives the probabilities that Keras's whole model predicts."""
+    network = NETWORKS["resnet50"]
+    reference = import_module("keras.applications.resnet").ResNet50(weights=None)
+    images = np.random.default_rng(0).integers(0, 256, (1, 224, 224, 3), dtype=np.uint8)
+    expected = reference.predict(preprocessed("resnet50", images.astype(np.float32)), verbose=0)
+    model = network.build(224, "logits", pretrained=False)
+    model.set_weights(reference.get_weights())
+    np.testing.assert_allclose(special.softmax(model.predict(images, verbose=0), axis=1), expected, rtol=1e-3)
 
 
 WRONG = [

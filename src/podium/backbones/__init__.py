@@ -6,6 +6,7 @@ Light to import: libraries are loaded where a row is built.
 from podium.backbones.applications import Application
 from podium.backbones.classical import Classical, color_histogram, hog
 from podium.backbones.efficientnet_lite import EfficientNetLite
+from podium.backbones.hub import HubNetwork
 from podium.backbones.network import Network
 
 __all__ = ["NETWORKS", "Network"]
@@ -34,6 +35,20 @@ def _vgg(n: int, md5: str, md5_top: str) -> Network:
         maps=tuple(f"block{k}_pool" for k in range(1, 6)),
         md5=md5,
         md5_top=md5_top,
+    )
+
+
+def _dino(preset: str, license_: str, width: int, *, n_prefix: int, patch_px: int) -> Network:
+    return HubNetwork(
+        weights=f"keras/{preset}",
+        license=license_,
+        native_px=224,
+        width=width,
+        own_poolings=("cls", "avg", "max"),
+        n_prefix=n_prefix,
+        stages=tuple(f"stage{n}" for n in range(1, 12)),
+        any_px=True,
+        patch_px=patch_px,
     )
 
 
@@ -78,6 +93,55 @@ NETWORKS: dict[str, Network] = {
     ),
     "vgg16": _vgg(16, "6d6bbae143d832006294945121d1f1fc", "64373286793e3c8b2b4e3219cbf3544b"),
     "vgg19": _vgg(19, "253f8cb515780f3b799900260a226db6", "cbe5617147190e668d6c5d5026f83318"),
+    "densenet121": Application(
+        module="densenet",
+        constructor="DenseNet121",
+        weights="densenet121_weights_tf_dim_ordering_tf_kernels.h5",
+        license="BSD-3-Clause",
+        native_px=224,
+        width=1024,
+        maps=("pool2_pool", "pool3_pool", "pool4_pool", "relu"),
+        md5="30ee3e1110167f948a6b9946edeeb738",
+        md5_top="9d60b8095a5708f2dcce2bca79d332c7",
+    ),
+    "efficientnetv2_b0": Application(
+        module="efficientnet_v2",
+        constructor="EfficientNetV2B0",
+        weights="efficientnetv2-b0.h5",
+        license="Apache-2.0",
+        native_px=224,
+        width=1280,
+        maps=("block2b_add", "block3b_add", "block5e_add", "top_activation"),
+        md5="893217f2bb855e2983157299931e43ff",
+        md5_top="21ecbf6da12460d5c40bb2f29ceb2188",
+    ),
+    "dinov2_small": _dino("dinov2/keras/dinov2_small/1", "Apache-2.0", 384, n_prefix=1, patch_px=14),
+    "dinov2_base": _dino("dinov2/keras/dinov2_base/1", "Apache-2.0", 768, n_prefix=1, patch_px=14),
+    "dinov3_small": _dino("dinov3/keras/dinov3_vit_small_lvd1689m/1", "DINOv3", 384, n_prefix=5, patch_px=16),
+    "dinov3_base": _dino("dinov3/keras/dinov3_vit_base_lvd1689m/1", "DINOv3", 768, n_prefix=5, patch_px=16),
+    "siglip2_base": HubNetwork(
+        weights="keras/siglip/keras/siglip2_base_patch16_224/1",
+        license="Apache-2.0",
+        native_px=224,
+        width=768,
+        own_poolings=("head", "avg", "max"),
+    ),
+    "swin_tiny": HubNetwork(
+        weights="keras/swin-transformer/keras/swin_tiny_patch4_window7_224/1",
+        license="MIT",
+        native_px=224,
+        width=768,
+        own_poolings=("avg", "max"),
+        stages=("stage_0", "stage_1", "stage_2"),
+    ),
+    "vit_base": HubNetwork(
+        weights="keras/vit/keras/vit_base_patch16_224_imagenet21k/3",
+        license="Apache-2.0",
+        native_px=224,
+        width=768,
+        own_poolings=("cls", "avg", "max"),
+        n_prefix=1,
+    ),
     "hog": Classical(native_px=64, min_px=16, width=1764, describe=hog),
     "color_histogram": Classical(native_px=64, min_px=1, width=512, describe=color_histogram),
 }

@@ -17,7 +17,7 @@ class Application(KerasNetwork):
 
     module: str
     constructor: str
-    maps: tuple[str, ...]  # Keras's names of the layers that end a stage
+    maps: tuple[str, ...]  # Keras's names of the layers that end a stage; the last stands for the model's output
     md5: str  # Keras's digest of the weights without the classifier,
     md5_top: str  # and of the file with it
 
@@ -72,7 +72,8 @@ class Application(KerasNetwork):
         if pretrained:
             self._verify("logits" if top else "", self.weights)
         model = self._model(top=top, weights="imagenet" if pretrained else None, input_shape=(px, px, 3))
-        outputs = {"logits": model.output} if top else {name: model.get_layer(name).output for name in names}
+        last = "logits" if top else self.maps[-1]
+        outputs = {name: model.output if name == last else model.get_layer(name).output for name in names}
         return keras.Model(model.input, outputs)
 
     def _model(self, *, top: bool, **options: Any) -> Any:
@@ -87,8 +88,8 @@ class Application(KerasNetwork):
         """Raise PodiumError where the file is not the one that Keras means; Keras itself would download it again."""
         path = self.file(pooling)
         if path.exists():
+            meant = self.md5_top if pooling == "logits" else self.md5
             with path.open("rb") as file:
                 found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-            meant = self.md5_top if pooling == "logits" else self.md5
             if found != meant:
-                raise PodiumError(f"{where}: {path} has MD5 {found}, not {meant}; delete it or put the right one there")
+                raise PodiumError(f"{where}: {path} has MD5 {found}, not {meant}; delete it or replace it")

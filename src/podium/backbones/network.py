@@ -65,7 +65,7 @@ class KerasNetwork(Network):
     """A pretrained trunk whose model is Keras's; preprocessing and pooling are part of the model."""
 
     engines: ClassVar[tuple[str, ...]] = ("keras", "openvino")  # Keras suits a machine with a GPU
-    n_prefix: ClassVar[int] = 0  # tokens that stand for no place in the image
+    n_prefix: int = 0  # tokens that stand for no place in the image
 
     def build(self, px: int, pooling: str, layers: tuple[str, ...] = (), *, pretrained: bool = True) -> Any:
         """See Network; without `pretrained` the weights are random, for tests of speed and shape."""
