@@ -4,6 +4,8 @@ import argparse
 import sys
 import time
 from importlib import import_module
+from operator import attrgetter
+from typing import Any
 
 from podium.errors import PodiumError
 
@@ -14,15 +16,31 @@ STAGES = {
     "fold": None,
     "augment": None,
     "extract": "backbones",
+    "import_features": "imports.features",
     "fit": "members",
     "gather": "fusions",
     "fuse": "fusions",
+    "import_predictions": "imports.predictions",
     "bank": None,
     "ensemble": None,
     "submit": None,
     "score": None,
     "report": None,
 }
+
+# Command -> module, function and the arguments that it takes after the configuration.
+HELPERS = {
+    "check-params": ("preflight", "check"),
+    "scores": ("scores", "show"),
+    "compare": ("compare", "show", "a", "b"),
+    "new": ("new", "run", "what"),
+    "check": ("gate", "show", "file"),
+    "upload": ("upload", "run", "again"),
+    "ledger": ("ledger", "show"),
+    "leaks": ("guard", "show"),
+    "use": ("recipes", "use", "name"),
+}
+WITHOUT_CONFIG = ("compare", "new", "use")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -48,6 +66,8 @@ def _parser() -> argparse.ArgumentParser:
     compare = commands.add_parser("compare", help="what differs between two revisions, and whether B is really better")
     compare.add_argument("a", metavar="A", help="a git revision or a DVC experiment")
     compare.add_argument("b", metavar="B", nargs="?", default="workspace", help="another; the work tree by default")
+    new = commands.add_parser("new", help="write a competition's YAML from its files, and audit its images")
+    new.add_argument("what", metavar="SLUG_OR_FOLDER", help="a Kaggle competition's name, or a folder with its files")
     check = commands.add_parser("check", help="check a submission file as strictly as the competition's server")
     check.add_argument("file", metavar="FILE", nargs="?", help="submissions/<competition>.csv by default")
     upload = commands.add_parser("upload", help="check and submit to Kaggle, wait for the score, keep it")
@@ -60,32 +80,21 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(arguments: argparse.Namespace) -> None:
+    command = arguments.command
+    config = [] if command in WITHOUT_CONFIG else [import_module("podium.config").load()]
+    if command in STAGES:
+        _run_stage(config[0], arguments)
+        return
+    module, function, *names = HELPERS[command]
     # Imported here, so that `podium --help` answers at once.
-    if arguments.command == "use":
-        recipes = import_module("podium.recipes")
-        recipes.use(arguments.name)
-        return
-    if arguments.command == "compare":
-        import_module("podium.compare").show(arguments.a, arguments.b)
-        return
-    config = import_module("podium.config").load()
-    if arguments.command == "check-params":
-        import_module("podium.preflight").check(config)
-        return
-    shows = {"scores": "scores", "ledger": "ledger", "leaks": "guard"}
-    if arguments.command in shows:
-        import_module(f"podium.{shows[arguments.command]}").show(config)
-        return
-    if arguments.command == "check":
-        import_module("podium.gate").show(config, arguments.file)
-        return
-    if arguments.command == "upload":
-        import_module("podium.upload").run(config, again=arguments.again)
-        return
+    getattr(import_module(f"podium.{module}"), function)(*config, **{name: getattr(arguments, name) for name in names})
+
+
+def _run_stage(config: Any, arguments: argparse.Namespace) -> None:
     stage = import_module(f"podium.stages.{arguments.command}")
     section = STAGES[arguments.command]
     names = [arguments.name] if section else []
-    choices = getattr(config.params, section) if section else {}
+    choices = attrgetter(section)(config.params) if section else {}
     if names and names[0] not in choices:
         raise PodiumError(f"params.yaml: {section}: no {names[0]!r}; choose one of: {', '.join(choices)}")
     started = time.monotonic()

@@ -16,6 +16,7 @@ from pydantic import Field
 from podium.contracts.raw import Raw
 from podium.frozen import Frozen
 
+SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".jp2", ".ppm", ".pgm")
 BACKGROUND = 255  # what shows through a transparent pixel: white, like the page that such images were drawn for
 PADDING = 127  # gray: what most networks' preprocessing maps to about zero
 _SHEETS_KEPT = 2  # decoded sheets in memory; rows are read in order, so one and its successor are enough

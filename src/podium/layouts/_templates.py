@@ -10,8 +10,8 @@ import pandas as pd
 from podium.contracts import csv_table
 from podium.contracts.raw import Raw
 from podium.errors import PodiumError
+from podium.images import SUFFIXES
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".jp2", ".ppm", ".pgm")
 _ANY_SUFFIX = ".*"
 
 
@@ -61,7 +61,7 @@ def located(sources: Iterable[str], raw: Raw) -> list[str]:
         return asked
     known: dict[str, list[str]] = {}
     for source in raw.sources():
-        if source.lower().endswith(IMAGE_SUFFIXES):
+        if source.lower().endswith(SUFFIXES):
             known.setdefault(source.casefold(), []).append(source)
             known.setdefault(source[: source.rindex(".")].casefold() + _ANY_SUFFIX, []).append(source)
     return [
@@ -84,10 +84,10 @@ def matched(template: str, raw: Raw, where: str) -> pd.DataFrame:
     found = [
         match.groupdict() | {"path": source}
         for source in raw.sources()
-        if source.lower().endswith(IMAGE_SUFFIXES) and (match := pattern.fullmatch(source))
+        if source.lower().endswith(SUFFIXES) and (match := pattern.fullmatch(source))
     ]
     if not found:
-        images = [source for source in raw.sources() if source.lower().endswith(IMAGE_SUFFIXES)]
+        images = [source for source in raw.sources() if source.lower().endswith(SUFFIXES)]
         example = f"; one of them is {images[0]!r}" if images else ""
         raise PodiumError(f"{where}: {template!r} fits none of {len(images)} images{example}")
     return pd.DataFrame(found, dtype="str")

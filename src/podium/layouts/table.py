@@ -30,17 +30,26 @@ class Part(Frozen):
     row: str | None = None
 
 
+class TestPart(Part):
+    """A table of rows to predict. A sample submission has made-up labels, so none are read unless `labelled`."""
+
+    labelled: bool = False
+
+
 class Layout(Base, Part):
     """A table of labelled images, and `test`: one of those to predict, where the competition has one."""
 
-    test: Part | None = None
+    test: TestPart | None = None
 
     def read(self, folder: Path) -> Listing:
         """Return the listing; raises PodiumError naming the file, the key and the columns that there are."""
         with Raw(folder) as raw:
             parts = [_read(raw, self, "train", "layout")]
             if self.test:
-                parts.append(_read(raw, self.test, "test", "layout.test"))
+                found = _read(raw, self.test, "test", "layout.test")
+                kept = ["row_id", "split", *self.metadata, *filter(None, (self.group, self.weight))]
+                rows = found.rows if self.test.labelled else found.rows[found.rows.columns.intersection(kept)]
+                parts.append(Listing(found.images, rows))
         return Listing.joined(parts)
 
 

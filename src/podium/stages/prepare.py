@@ -50,6 +50,9 @@ def _rows(found: pd.DataFrame, targets: pd.DataFrame, competition: Competition, 
     named = {"group": layout.group, "weight": layout.weight}
     for key, columns in {**{k: [v] for k, v in named.items() if v}, "metadata": layout.metadata}.items():
         csv_table.require(found, columns, f"{where}: layout.{key}")
+    told = set(layout.metadata) & set(competition.task.label_columns())
+    if told:
+        raise PodiumError(f"{where}: layout.metadata: {shown(sorted(told))} is what is to be predicted")
     rows = found[["row_id", "split"]].join(targets)
     rows["weight"] = pd.to_numeric(found[layout.weight], errors="coerce") if layout.weight else 1.0
     rows["group"] = found[layout.group] if layout.group else rows["row_id"]

@@ -20,6 +20,11 @@ class Task(Frozen):
     kind: ClassVar[str]  # "binary", "multiclass", "multilabel" or "regression": what heads ask for
     schema: ClassVar[Table]  # type: ignore[assignment]  # of the predictions file; hides pydantic's deprecated method
 
+    def label_columns(self) -> tuple[str, ...]:
+        """Return the competition's columns that hold what is to be predicted."""
+        target = getattr(self, "target", None)
+        return (*([target] if target else []), *getattr(self, "targets_of", ()))
+
     def encode(self, rows: pd.DataFrame, where: str) -> tuple[pd.DataFrame, list[str]]:
         """Return the target columns (`y`, or `y_0`, ...; NaN where unknown) and the labels, in order."""
         raise NotImplementedError

@@ -1,0 +1,255 @@
+"""From a folder or a Kaggle competition to a YAML that works, on real competitions' layouts rebuilt small."""
+
+import io
+import zipfile
+
+import cv2
+import numpy as np
+import pytest
+from ruamel.yaml import YAML
+
+from podium import config, new
+from podium.contracts.tables import ROWS
+from podium.errors import PodiumError
+from podium.stages import download
+
+IMAGE = cv2.imencode(".jpg", np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8))[1].tobytes()
+
+
+def zipped(members):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(zipfile.ZipInfo(name), content)
+    return file.getvalue()
+
+
+def images(pattern, ids):
+    return {pattern.format(name): IMAGE for name in ids}
+
+
+def table(header, lines):
+    return "\n".join([header, *lines]).encode() + b"\n"
+
+
+def dogs_vs_cats():
+    """Labels in the file names, one archive for each split, ids 1 to n."""
+    return {
+        "train.zip": zipped(images("train/cat.{}.jpg", range(12)) | images("train/dog.{}.jpg", range(12))),
+        "test.zip": zipped(images("test/{}.jpg", range(1, 6))),
+        "sample_submission.csv": table("id,label", [f"{n},0.5" for n in range(1, 6)]),
+    }
+
+
+def plant_pathology():
+    """One folder for both splits, and a column of 0 and 1 per class."""
+    classes = "healthy,multiple_diseases,rust,scab"
+    marks = [",".join(str(int(n % 4 == place)) for place in range(4)) for n in range(16)]
+    members = {
+        **images("images/Train_{}.jpg", range(16)),
+        **images("images/Test_{}.jpg", range(4)),
+        "train.csv": table(f"image_id,{classes}", [f"Train_{n},{marks[n]}" for n in range(16)]),
+        "test.csv": table("image_id", [f"Test_{n}" for n in range(4)]),
+        "sample_submission.csv": table(f"image_id,{classes}", [f"Test_{n},0.25,0.25,0.25,0.25" for n in range(4)]),
+    }
+    return {"plants.zip": zipped(members)}
+
+
+def dog_breed():
+    """A table of labels, and a sample of 120 columns."""
+    breeds = [f"breed_{n:03d}" for n in range(120)]
+    members = {
+        **images("train/{:04x}.jpg", range(240)),
+        **images("test/{:04x}.jpg", range(300, 304)),
+        "labels.csv": table("id,breed", [f"{n:04x},{breeds[n % 120]}" for n in range(240)]),
+        "sample_submission.csv": table(
+            ",".join(["id", *breeds]), [",".join([f"{n:04x}", *["0.0083"] * 120]) for n in range(300, 304)]
+        ),
+    }
+    return {"breeds.zip": zipped(members)}
+
+
+def pawpularity():
+    """Values, and metadata in the tables of both splits."""
+    members = {
+        **images("train/{:04x}.jpg", range(30)),
+        **images("test/{:04x}.jpg", range(40, 44)),
+        "train.csv": table("Id,Subject Focus,Eyes,Pawpularity", [f"{n:04x},{n % 2},1,{n + 1}" for n in range(30)]),
+        "test.csv": table("Id,Subject Focus,Eyes", [f"{n:04x},0,1" for n in range(40, 44)]),
+        "sample_submission.csv": table("Id,Pawpularity", [f"{n:04x},38.4" for n in range(40, 44)]),
+    }
+    return {"pets.zip": zipped(members)}
+
+
+def planet():
+    """Several words a row, and folders called otherwise."""
+    tags = ["clear primary", "cloudy", "haze road water", "clear", "primary road", "clear water", "haze primary"]
+    return {
+        **images("train-jpg/train_{}.jpg", range(21)),
+        **images("test-jpg/test_{}.jpg", range(3)),
+        "train_v2.csv": table("image_name,tags", [f"train_{n},{tags[n % 7]}" for n in range(21)]),
+        "sample_submission_v2.csv": table("image_name,tags", [f"test_{n},primary clear" for n in range(3)]),
+    }
+
+
+def cifar():
+    """Ids that both splits use, in archives of their own."""
+    return {
+        "all.zip": zipped(
+            {
+                "train.zip": zipped(images("train/{}.jpg", range(1, 21))),
+                "test.zip": zipped(images("test/{}.jpg", range(1, 6))),
+                "trainLabels.csv": table("id,label", [f"{n},{['cat', 'dog', 'frog'][n % 3]}" for n in range(1, 21)]),
+                "sampleSubmission.csv": table("id,label", [f"{n},cat" for n in range(1, 6)]),
+            }
+        )
+    }
+
+
+def whales():
+    """File names as ids, and five labels a row."""
+    return {
+        **images("train/{:04x}.jpg", range(20)),
+        **images("test/{:04x}.jpg", range(30, 33)),
+        "train.csv": table("Image,Id", [f"{n:04x}.jpg,w_{n % 6}" for n in range(20)]),
+        "sample_submission.csv": table("Image,Id", [f"{n:04x}.jpg,w_0 w_1 w_2 w_3 w_4" for n in range(30, 33)]),
+    }
+
+
+def flowers():
+    """A folder per class and nothing else."""
+    return {
+        name: IMAGE for label in ("daisy", "rose") for name in images(f"photos/{label}/{label[0]}{{}}.jpg", range(8))
+    }
+
+
+TABLE = {"kind": "table"}
+CASES = {
+    dogs_vs_cats: (
+        {"kind": "files", "images": "train.zip#train/{label}.{number}.*", "test": {"images": "test.zip#test/{id}.jpg"}},
+        {"kind": "binary", "target": "label", "positive": "dog"},
+        "log_loss",
+        (24, 5),
+    ),
+    plant_pathology: (
+        TABLE | {"table": "plants.zip#train.csv", "image": "plants.zip#images/{image_id}.jpg"},
+        {"kind": "multiclass", "targets_of": ["healthy", "multiple_diseases", "rust", "scab"]},
+        "log_loss",
+        (16, 4),
+    ),
+    dog_breed: (
+        TABLE | {"table": "breeds.zip#labels.csv", "id": "id"},
+        {"kind": "multiclass", "target": "breed"},
+        "log_loss",
+        (240, 4),
+    ),
+    pawpularity: (
+        TABLE | {"metadata": ["Subject Focus", "Eyes"]},
+        {"kind": "regression", "target": "Pawpularity"},
+        "rmse",
+        (30, 4),
+    ),
+    planet: (
+        TABLE | {"image": "train-jpg/{image_name}.jpg"},
+        {"kind": "multilabel", "target": "tags"},
+        "f1_micro",
+        (21, 3),
+    ),
+    cifar: (TABLE | {"id": "train_{id}"}, {"kind": "multiclass", "target": "label"}, "accuracy", (20, 5)),
+    whales: (TABLE | {"image": "train/{Image}"}, {"kind": "multiclass", "target": "Id", "top": 5}, "map@5", (20, 3)),
+    flowers: (
+        {"kind": "files", "images": "photos/{label}/{name}.*"},
+        {"kind": "binary", "target": "label", "positive": "rose"},
+        "log_loss",
+        (12, 4),
+    ),
+}
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    """An empty repository."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def put(folder, files):
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
+def test_a_layout_is_guessed(root, case, capsys):
+    """The YAML loads, its main guesses are right, and the audit has prepared all rows with labels for train only."""
+    layout, task, metric, (n_train, n_test) = CASES[case]
+    put(root / "My Files", case())
+    new.run("My Files")
+    written = YAML(typ="safe").load(config.paths.competition("my-files").read_text())
+    assert written["layout"].items() >= layout.items()
+    assert written["task"] == task
+    assert written["metric"] == metric
+    assert config.load_competition("my-files").task.kind == task["kind"]
+    rows = ROWS.read(config.paths.data("my-files", "rows.parquet"))
+    assert rows["split"].value_counts().to_dict() == {"train": n_train, "test": n_test}
+    labels = rows.filter(regex=r"^y(_\d+)?$")
+    assert labels[rows["split"] == "train"].notna().all(axis=None)
+    assert labels[rows["split"] == "test"].isna().all(axis=None)
+    out = capsys.readouterr().out
+    assert "competitions/my-files.yaml is written; look through it" in out
+    assert "not known: metric" in out
+    assert "quarantined" not in out
+
+
+def test_the_made_up_labels_of_a_sample_are_no_solution(root):
+    """A held-out score against them would mean nothing."""
+    put(root / "files", cifar())
+    new.run("files")
+    assert config.paths.data("files", "solution.csv").read_text() == "row_id,y\n"
+
+
+def test_guesses_have_their_reasons(root):
+    """A comment above each section."""
+    put(root / "files", dog_breed())
+    new.run("files")
+    text = config.paths.competition("files").read_text()
+    assert "# guessed: 100% of id in breeds.zip#labels.csv name images; 100% of id in breeds.zip#sample" in text
+    assert "# guessed: the sample has 120 columns, one per label\ntask:" in text
+    assert "holdout: null\n" in text
+
+
+def test_a_competition_of_kaggle_is_not_downloaded_twice(root, kaggle, capsys):
+    """What `podium new` fetched is there for the first `dvc repro`."""
+    kaggle.data = plant_pathology()["plants.zip"]
+    new.run("toy")
+    assert "competition: toy" in config.paths.competition("toy").read_text()
+    capsys.readouterr()
+    before = {path.name: path.read_bytes() for path in config.paths.raw("toy").iterdir()}
+    params = config.Params.model_construct(competition="toy")
+    download.run(config.Config.model_construct(params=params, competition=config.load_competition("toy")))
+    assert "Skipping, found more recently modified local copy" in capsys.readouterr().out
+    assert {path.name: path.read_bytes() for path in config.paths.raw("toy").iterdir()} == before
+
+
+def test_a_yaml_that_is_there_is_kept(root):
+    """Somebody's work is in it."""
+    put(root / "competitions", {"files.yaml": b"mine"})
+    put(root / "files", flowers())
+    with pytest.raises(PodiumError, match=r"competitions/files\.yaml: is there already"):
+        new.run("files")
+    assert (root / "competitions/files.yaml").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("what", ["No/Such/Folder", "Capital", "a b"])
+def test_neither_a_folder_nor_a_name(root, what):
+    """One line that says what both are."""
+    with pytest.raises(PodiumError, match="is neither a folder here nor the name of a Kaggle competition"):
+        new.run(what)
+
+
+def test_files_that_tell_no_labels(root):
+    """What is missing is said, and no YAML is written that could not work."""
+    put(root / "files", images("{}.jpg", ["a", "b"]))
+    with pytest.raises(PodiumError, match="no layout could be guessed: 'layout: no table, folder or file name tells"):
+        new.run("files")
+    assert not config.paths.competition("files").exists()
