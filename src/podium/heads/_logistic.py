@@ -119,7 +119,7 @@ class _Problem:
 
         def precondition(q: np.ndarray) -> np.ndarray:
             inner = cho_solve(factor, q[:-1].astype(np.float32), overwrite_b=True, check_finite=False)
-            return np.vstack([inner, q[-1] / (mean * self.total)]) * scale
+            return np.asarray(np.vstack([inner, q[-1] / (mean * self.total)]) * scale)
 
         return precondition
 
