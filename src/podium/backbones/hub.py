@@ -80,13 +80,13 @@ class HubNetwork(KerasNetwork):
 
         resized = {"image_shape": (px, px, 3)} if self.any_px else {}
         model = keras_hub.models.Backbone.from_preset(str(self.folder()), load_weights=pretrained, **resized)
-        maps = self._maps(getattr(model, "vision_encoder", model))
-        pixels = getattr(model, "vision_encoder", model).inputs[0]
-        return keras.Model(pixels, {name: maps[name] for name in names})
+        model = getattr(model, "vision_encoder", model)  # of SigLIP, which has one for texts too
+        return keras.Model(model.inputs[0], {name: self._map(model, name) for name in names})
 
-    def _maps(self, model: Any) -> dict[str, Any]:
-        if "head" in self.poolings:  # attention pooling, after the tokens' normalisation
-            return {"last": model.post_layer_norm.output, "head": model.output}
-        pyramid = getattr(model, "pyramid_outputs", {})
-        stages = {name: pyramid[name] if name in pyramid else model.get_layer(name).output for name in self.stages}
-        return {**stages, "last": model.output}
+    def _map(self, model: Any, name: str) -> Any:
+        if name == "last" and "head" in self.poolings:
+            return model.post_layer_norm.output  # the head pools by attention after it
+        if name in ("last", "head"):
+            return model.output
+        pyramid = getattr(model, "pyramid_outputs", None)
+        return pyramid[name] if pyramid else model.get_layer(name).output
