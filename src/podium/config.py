@@ -70,6 +70,7 @@ class Member(Frozen):
 
     backbones: tuple[str, ...] = Field(min_length=1)
     head: Head
+    select: Literal["all", "forward"] = "all"  # forward: only those backbones that help, by out-of-fold loss
 
 
 class Submission(Frozen):
@@ -257,8 +258,11 @@ def _member(spec: Any, where: str, backbones: Mapping[str, Any], *, fused: bool)
     used = tuple(spec[key]) if fused else (spec[key],)
     for name in used:
         _choose(name, backbones, f"{where}.{key}", "backbone")
-    head = _plugin("heads", {k: v for k, v in spec.items() if k != key}, where, "head")
-    return Member(backbones=used, head=head)
+    own = ("backbones", "select") if fused else ("backbone",)
+    head = _plugin("heads", {k: v for k, v in spec.items() if k not in own}, where, "head")
+    select = {"select": spec["select"]} if fused and "select" in spec else {}
+    member: Member = _validated(Member, {"backbones": used, "head": head, **select}, f"{where}.")
+    return member
 
 
 def _choose(name: Any, choices: Mapping[str, Any], where: str, what: str) -> None:

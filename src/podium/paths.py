@@ -36,6 +36,11 @@ def fusion(name: str, fusion_name: str) -> Path:
     return Path("data") / name / "fusions" / f"{fusion_name}.json"
 
 
+def fusion_path(name: str, fusion_name: str, suffix: str) -> Path:
+    """Return the table (csv) or the picture (png) of what each backbone adds to a fusion."""
+    return Path("data") / name / "fusions" / f"{fusion_name}.path.{suffix}"
+
+
 def predictions(name: str, member: str) -> Path:
     """Return one member's out-of-fold and test predictions."""
     return Path("predictions") / name / f"{member}.parquet"

@@ -1,39 +1,58 @@
 """fit@member: one head on one backbone's features -> out-of-fold and test predictions."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
 
 from podium import paths
-from podium.config import Config, Member
+from podium.config import Config
 from podium.contracts import features
-from podium.contracts.features import Features
 from podium.contracts.tables import FOLDS, IMAGES, ROWS
-from podium.crossfit import block, cross_fit, fused
+from podium.crossfit import Block, block, cross_fit, fused
+from podium.heads import Head
+
+
+@dataclass(frozen=True)
+class Given:
+    """All that heads are fitted on, by backbone: features to learn from, and features to predict from."""
+
+    rows: pd.DataFrame
+    dealt: pd.DataFrame
+    learn: dict[str, Block]
+    ask: dict[str, Block]
+
+    def predict(self, config: Config, head: Head, backbones: Sequence[str]) -> pd.DataFrame:
+        """Return one head's predictions from several backbones' features, side by side."""
+        learn, ask = (fused([blocks[name] for name in backbones]) for blocks in (self.learn, self.ask))
+        task, labels = config.competition.task, self.rows.attrs["labels"]
+        return cross_fit(head, task, labels, self.rows, self.dealt, learn=learn, ask=ask, seed=config.params.seed)
 
 
 def run(config: Config, name: str) -> None:
     """Cross-fit the member `name` on the features of its backbone."""
     member = config.params.members[name]
-    path = paths.features(config.params.competition, member.backbones[0])
-    write(config, name, member, [features.read(path)])
+    given = read(config, member.backbones)
+    write(config, name, given.predict(config, member.head, member.backbones))
 
 
-def write(config: Config, name: str, member: Member, read: Sequence[Features]) -> None:
-    """Cross-fit a member on its backbones' features, side by side, and write its predictions."""
-    competition, views, task = config.params.competition, config.params.views, config.competition.task
-    rows = ROWS.read(paths.data(competition, "rows.parquet"))
-    dealt = FOLDS.read(paths.data(competition, "folds.parquet"))
-    images = IMAGES.read(paths.data(competition, "images.parquet"))
-    learnt, asked = (images[images["split"].isin(splits)] for splits in (("train", "extra"), ("train", "test")))
-    files = [str(paths.features(competition, backbone)) for backbone in member.backbones]
-    predictions = cross_fit(
-        member.head,
-        task,
-        rows.attrs["labels"],
-        rows,
-        dealt,
-        learn=fused([block(one, learnt, views.train, file) for one, file in zip(read, files, strict=True)]),
-        ask=fused([block(one, asked, views.test, file) for one, file in zip(read, files, strict=True)]),
-        seed=config.params.seed,
-    )
-    metadata = {"labels": rows.attrs["labels"], "task": task.kind}
-    task.schema.write(predictions, paths.predictions(competition, name), metadata)
+def read(config: Config, backbones: Sequence[str], asked: Sequence[str] = ("train", "test")) -> Given:
+    """Return what heads on these backbones are fitted on; `asked` are the splits to predict."""
+    name, views = config.params.competition, config.params.views
+    images = IMAGES.read(paths.data(name, "images.parquet"))
+    known, wanted = images[images["split"].isin(["train", "extra"])], images[images["split"].isin(asked)]
+    learn, ask = {}, {}
+    for backbone in backbones:
+        path = paths.features(name, backbone)
+        found = features.read(path)
+        learn[backbone] = block(found, known, views.train, str(path))
+        ask[backbone] = block(found, wanted, views.test, str(path))
+    rows, dealt = ROWS.read(paths.data(name, "rows.parquet")), FOLDS.read(paths.data(name, "folds.parquet"))
+    return Given(rows, dealt, learn, ask)
+
+
+def write(config: Config, name: str, predictions: pd.DataFrame) -> None:
+    """Write a member's predictions, with the labels of their columns."""
+    competition, task = config.params.competition, config.competition.task
+    labels = ROWS.read(paths.data(competition, "rows.parquet")).attrs["labels"]
+    task.schema.write(predictions, paths.predictions(competition, name), {"labels": labels, "task": task.kind})
