@@ -119,3 +119,5 @@ def _audit(name: str) -> None:
     for key in ("quarantined", "rows_without_image", "rows_without_label", "duplicates"):
         if audit[key]:
             print(f"  {key}: {len(audit[key]):,}; see {paths.data(name, 'audit.json')}")  # noqa: T201  # the answer
+    if audit["unused_images"]:
+        print(f"  {audit['unused_images']:,} images that no row names, such as {audit['first_unused_images'][0]}")  # noqa: T201

@@ -55,6 +55,14 @@ def test_a_missing_column_lists_those_that_there_are():
         csv_table.require(csv_table.read(b"id,label\n", "t.csv"), ["Id"], "t.csv: layout.id")
 
 
+@pytest.mark.parametrize(("character", "name"), [(";", "semicolon"), ("\t", "tab"), (" ", "whitespace")])
+def test_a_header_in_one_cell_has_a_hint(character, name):
+    """The separator is the usual reason for a missing column."""
+    frame = csv_table.read(f"id{character}label\n".encode(), "t.csv")
+    with pytest.raises(PodiumError, match=f"is the separator {name}\\?$"):
+        csv_table.require(frame, ["id"], "t.csv")
+
+
 def test_a_written_table_reads_back_and_ends_its_lines_alike(tmp_path):
     """Line feeds everywhere, and decimals that lose nothing."""
     frame = pd.DataFrame({"id": ["007"], "p": [0.1 + 0.2]})

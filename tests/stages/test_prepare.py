@@ -202,6 +202,35 @@ def test_a_group_is_held_out_whole(raw):
     assert done.rows["split"].value_counts()["test"] in (8, 12)
 
 
+def test_images_that_no_row_names_are_counted(raw):
+    """A folder that a template forgot shows up here."""
+    (raw / "labels.csv").write_text("id,defect,camera\n" + "".join(f"{n:03d},{n % 2},a\n" for n in range(30)))
+    audit = prepared().audit
+    assert audit["unused_images"] == 10
+    assert audit["first_unused_images"] == [f"{n:03d}.png" for n in range(30, 35)]
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("000,1,a\n001,1,a\n", "competitions/toy.yaml: task: defect puts all 2 rows to train on into one class"),
+        ("000,,a\n001,,a\n", "competitions/toy.yaml: layout: not one row has a label to train on"),
+    ],
+)
+def test_one_class_only_or_no_label_is_refused(raw, lines, message):
+    """Before any image is opened."""
+    (raw / "labels.csv").write_text("id,defect,camera\n" + lines)
+    with pytest.raises(PodiumError) as error:
+        prepared()
+    assert str(error.value) == message
+
+
+def test_metadata_may_not_tell_the_label(raw):
+    """It would stay with the held-out rows."""
+    with pytest.raises(PodiumError, match=r"layout\.metadata: 'defect' is what is to be predicted"):
+        prepared((COMPETITION + HOLDOUT).replace("[camera]}", "[camera, defect]}"))
+
+
 def test_no_readable_image_at_all_is_an_error(raw):
     """A wrong folder in `image` looks like this; the first reason tells."""
     with pytest.raises(PodiumError, match=r"not one of 40 images can be read; the first: x/000.png: no file x/000.png"):

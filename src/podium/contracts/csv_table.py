@@ -51,7 +51,18 @@ def require(frame: pd.DataFrame, columns: Iterable[str], where: str) -> None:
     """Raise PodiumError naming `where` (file, and the key that asks) and the columns that there are."""
     for column in columns:
         if column not in frame.columns:
-            raise PodiumError(f"{where}: there is no column {column!r}; it has: {', '.join(frame.columns)}")
+            raise PodiumError(
+                f"{where}: there is no column {column!r}; it has: {', '.join(frame.columns)}{_hint(frame)}"
+            )
+
+
+def _hint(frame: pd.DataFrame) -> str:
+    """Return what to try where all of a header landed in one cell."""
+    header = str(frame.columns[0])
+    for name, character in (("semicolon", ";"), ("tab", "\t"), ("comma", ","), ("whitespace", " ")):
+        if len(frame.columns) == 1 and character in header:
+            return f"; is the separator {name}?"
+    return ""
 
 
 def write(frame: pd.DataFrame, path: Path) -> None:

@@ -17,7 +17,7 @@ from podium.contracts.raw import Raw
 from podium.contracts.tables import HASHES, IMAGES, ROWS, by_id
 from podium.duplicates import equal_pairs, joined_groups, perceptual_hash
 from podium.errors import PodiumError, shown
-from podium.images import Reader, UnreadableImageError
+from podium.images import SUFFIXES, Reader, UnreadableImageError
 
 
 def run(config: Config) -> None:
@@ -29,7 +29,9 @@ def run(config: Config) -> None:
     rows = _rows(listing.rows, targets, competition, where)
     is_known = rows[targets.columns].notna().all(axis=1)
     unlabelled = rows.loc[~is_known & (rows["split"] == "train"), "row_id"]
-    rows = _limited(rows.drop(unlabelled.index), targets.columns, config.params.limit)
+    rows = rows.drop(unlabelled.index)
+    _check_classes(rows, competition, where)
+    rows = _limited(rows, targets.columns, config.params.limit)
     images, quarantined = _opened(listing.images[listing.images["row_id"].isin(rows["row_id"])], raw)
     images = images.merge(rows[["row_id", "split"]], on="row_id", validate="many_to_one")
     test = rows.loc[rows["split"] == "test", ["row_id", *targets]].sort_values("row_id")
@@ -41,7 +43,8 @@ def run(config: Config) -> None:
     ROWS.write(rows, paths.data(name, "rows.parquet"), {"labels": labels, "task": competition.task.kind})
     csv_table.write(test.dropna(), paths.data(name, "solution.csv"))
     csv_table.write(_sample(test["row_id"], competition, raw, config), paths.data(name, "sample_submission.csv"))
-    write_json(_audit(rows, images, quarantined, unlabelled), paths.data(name, "audit.json"))
+    unused = _unused(raw, listing.images)
+    write_json(_audit(rows, images, quarantined, unlabelled) | unused, paths.data(name, "audit.json"))
 
 
 def _rows(found: pd.DataFrame, targets: pd.DataFrame, competition: Competition, where: str) -> pd.DataFrame:
@@ -61,6 +64,16 @@ def _rows(found: pd.DataFrame, targets: pd.DataFrame, competition: Competition, 
         rows["split"] = _held_out(found, rows["group"], competition, where)
     # A row of several images may have as many lines: what is left of them must be the same, or its id comes twice.
     return ROWS.check(rows.drop_duplicates(), where)
+
+
+def _check_classes(rows: pd.DataFrame, competition: Competition, where: str) -> None:
+    """Raise PodiumError where there is nothing to tell apart."""
+    train = rows.loc[rows["split"] == "train"]
+    if train.empty:
+        raise PodiumError(f"{where}: layout: not one row has a label to train on")
+    if competition.task.kind in ("binary", "multiclass") and train["y"].nunique() < 2:  # noqa: PLR2004  # two classes
+        columns = ", ".join(competition.task.label_columns())
+        raise PodiumError(f"{where}: task: {columns} puts all {len(train)} rows to train on into one class")
 
 
 def _held_out(found: pd.DataFrame, group: pd.Series, competition: Competition, where: str) -> pd.Series:
@@ -129,6 +142,15 @@ def _sample(ids: pd.Series, competition: Competition, raw: Path, config: Config)
     if more:
         raise PodiumError(f"{name}: it lacks these test rows of the layout: {shown(more)}")
     return sample
+
+
+def _unused(raw: Path, images: pd.DataFrame) -> dict[str, Any]:
+    """Return how many image files no row names, and the first few: of another kind, or forgotten by a template."""
+    with Raw(raw) as files:
+        there = {source for source in files.sources() if source.lower().endswith(SUFFIXES)}
+    # A row of a sheet uses the sheet.
+    unused = sorted(there - set(images["source"]) - set(images["source"].str.rpartition("#")[0]))
+    return {"unused_images": len(unused), "first_unused_images": unused[:5]}
 
 
 def _audit(rows: pd.DataFrame, images: pd.DataFrame, quarantined: pd.DataFrame, unlabelled: pd.Series) -> Any:
