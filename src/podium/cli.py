@@ -36,6 +36,7 @@ HELPERS = {
     "new": ("new", "run", "what"),
     "check": ("gate", "show", "file"),
     "upload": ("upload", "run", "again"),
+    "explain": ("commands.explain", "run", "ids", "member"),
     "ledger": ("ledger", "show"),
     "leaks": ("guard", "show"),
     "use": ("recipes", "use", "name"),
@@ -72,6 +73,9 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("file", metavar="FILE", nargs="?", help="submissions/<competition>.csv by default")
     upload = commands.add_parser("upload", help="check and submit to Kaggle, wait for the score, keep it")
     upload.add_argument("--again", action="store_true", help="even if this very file was uploaded before")
+    explain = commands.add_parser("explain", help="show where in images a member sees its evidence")
+    explain.add_argument("ids", metavar="IMAGE_ID", nargs="*", help="all of the report's gallery by default")
+    explain.add_argument("--member", help="the best with exact maps by default")
     commands.add_parser("ledger", help="show the uploads, CV against leader board, and the two final picks")
     commands.add_parser("leaks", help="look for copies, shared groups and telling metadata; say what each model saw")
     use = commands.add_parser("use", help="put a recipe in place as params.yaml")

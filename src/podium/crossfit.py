@@ -1,7 +1,7 @@
 """One head's predictions for every row: out of fold for train rows, by the folds' models for test rows."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,11 +89,7 @@ def cross_fit(
     times = np.zeros((len(asked["train"]), 1))
     models = 0
 
-    def fit(ids: np.ndarray, *parts: int) -> Predict:
-        return _fit(head, task, labels, by_id(rows, ids, "rows"), learn.of(ids), folds.seed_of(seed, *parts))
-
-    for split in folds.splits(dealt[dealt["row_id"].isin(asked["train"])]):
-        predict = fit(_trained(rows, split), split.repeat, split.fold)
+    for split, predict in fold_models(head, task, labels, rows, dealt, learn, seed):
         places = np.searchsorted(asked["train"], split.valid)
         tally["train"][places] += _average(predict, ask.of(split.valid))
         times[places] += 1
@@ -102,7 +98,8 @@ def cross_fit(
             models += 1
     if head.refit == "full" and len(asked["test"]):
         everyone = np.sort(rows.index[rows["split"].isin(["train", "extra"]) & (rows["weight"] > 0)].to_numpy(object))
-        tally["test"], models = _average(fit(everyone), ask.of(asked["test"])), 1
+        full = _fit(head, task, labels, by_id(rows, everyone, "rows"), learn.of(everyone), folds.seed_of(seed))
+        tally["test"], models = _average(full, ask.of(asked["test"])), 1
     is_predicted = times[:, 0] > 0
     return pd.concat(
         [
@@ -113,6 +110,17 @@ def cross_fit(
         ],
         ignore_index=True,
     )
+
+
+def fold_models(
+    head: Head, task: Task, labels: list[str], rows: pd.DataFrame, dealt: pd.DataFrame, learn: Block, seed: int
+) -> Iterator[tuple[folds.Split, Predict]]:
+    """Yield each fold's rows and the model that saw none of their groups; arguments as of `cross_fit`."""
+    rows = rows[rows["row_id"].isin(learn.row_id)].set_index("row_id", drop=False)
+    for split in folds.splits(dealt[dealt["row_id"].isin(rows.index[rows["split"] == "train"])]):
+        ids = _trained(rows, split)
+        seed_ = folds.seed_of(seed, split.repeat, split.fold)
+        yield split, _fit(head, task, labels, by_id(rows, ids, "rows"), learn.of(ids), seed_)
 
 
 def _trained(rows: pd.DataFrame, split: folds.Split) -> np.ndarray:

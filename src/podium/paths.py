@@ -89,3 +89,8 @@ def cache() -> Path:
 def journal() -> Path:
     """Return the machine's log of stages that ran."""
     return cache() / "journal.jsonl"
+
+
+def heatmap(name: str, file: str) -> Path:
+    """Return a picture of `podium explain`."""
+    return Path("heatmaps") / name / file

@@ -36,6 +36,7 @@ class Head(Frozen):
     """A classifier or regressor with its settings as fields."""
 
     tasks: ClassVar[tuple[str, ...]]  # the kinds of task it handles
+    is_linear: ClassVar[bool] = False  # in its logits, or values: then class activation maps are exact
 
     seeds: int = Field(1, ge=1)  # how many models, equal but for their seed, are averaged
     refit: Literal["folds", "full"] = "folds"  # test rows: the mean of the folds' models, or one model of all rows

@@ -22,6 +22,7 @@ class Head(heads.Head):
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("binary", "multiclass", "multilabel")
+    is_linear: ClassVar[bool] = True
 
     C: Strength | Annotated[tuple[Strength, ...], Field(min_length=1)] = 0.003
     inner: int = Field(4, ge=2)

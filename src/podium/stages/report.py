@@ -22,6 +22,21 @@ from podium.report.results import Results
 
 def run(config: Config) -> None:
     """Write reports/C/report.html and a CSV per chart."""
+    name = config.params.competition
+    page, plots = compose(config)
+    for chart, table in plots.items():
+        csv_table.write(table.round(6), paths.report(name, f"{chart}.csv"))
+    write(page, paths.report(name, "report.html"))
+
+
+def write(page: Page, path: Path) -> None:
+    """Write a page, whole or not at all."""
+    with atomic(path) as temporary:
+        temporary.write_text(render(page), encoding="utf-8")
+
+
+def compose(config: Config) -> tuple[Page, dict[str, pd.DataFrame]]:
+    """Return the page, without heatmaps, and its charts' tables."""
     name, competition = config.params.competition, config.competition
     bank_table, climb = _csv(paths.bank_table(name)), _csv(paths.climb_table(name))
     images, audit = IMAGES.read(paths.data(name, "images.parquet")), _json(paths.data(name, "audit.json"))
@@ -45,10 +60,7 @@ def run(config: Config) -> None:
         pictures=shown,
         heat={},
     )
-    for chart, table in plots.items():
-        csv_table.write(table.round(6), paths.report(name, f"{chart}.csv"))
-    with atomic(paths.report(name, "report.html")) as temporary:
-        temporary.write_text(render(page), encoding="utf-8")
+    return page, plots
 
 
 def _results(config: Config, members: list[str]) -> Results:

@@ -1,0 +1,1 @@
+"""The helpers of the command line that are no stages: one module per command, with `run`."""

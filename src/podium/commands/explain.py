@@ -1,0 +1,133 @@
+"""`podium explain [IMAGE_ID ...]`: where in an image a model sees its evidence, as pictures.
+
+Without ids: the images of the report's gallery, and a copy of the report that shows the maps over them.
+"""
+
+import base64
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+import pandas as pd
+
+from podium import heatmaps, paths
+from podium.config import Config, Member
+from podium.contracts import csv_table, features
+from podium.contracts.files import atomic
+from podium.contracts.tables import FOLDS, IMAGES, ROWS, by_id
+from podium.crossfit import block, fold_models
+from podium.errors import PodiumError, shown
+from podium.extraction import Extraction, settle
+from podium.heads import Predict
+from podium.heatmaps import Heatmap
+from podium.images import Reader
+from podium.stages import report
+
+_PAGE_PX = 128  # of a map on the page; it has about 8 places a side
+_OPACITY = 0.5
+
+
+def run(config: Config, ids: list[str], member: str | None) -> None:
+    """Write heatmaps/C/ID.png for each image, by `member` or else the best member whose maps are exact."""
+    name = config.params.competition
+    images = IMAGES.read(paths.data(name, "images.parquet"))
+    unknown = sorted(set(ids) - set(images["image_id"]))
+    if unknown:
+        raise PodiumError(f"{paths.data(name, 'images.parquet')}: no image_id {shown(unknown)}")
+    chosen, extraction = _choose(config, member)
+    page = None if ids else report.compose(config)[0]
+    wanted = ids or [tile.image_id for tile in page.tiles if tile.source]  # type: ignore[union-attr]  # a page where no ids
+    found = _explain(config, config.params.members[chosen], extraction, by_id(images, wanted, "images", "image_id"))
+    heat = {}
+    with Reader(paths.raw(name)) as reader:
+        for image_id, source in by_id(images, list(found), "images", "image_id")[["image_id", "source"]].to_numpy():
+            pixels = reader.read(source)
+            spread = heatmaps.placed(found[image_id].places, pixels.shape[:2], extraction.backbone.resize)
+            _write(_over(pixels, spread), paths.heatmap(name, f"{quote(image_id, safe='')}.png"))
+            heat[image_id] = _for_page(spread)
+    print(f"{paths.heatmap(name, '')}: {len(heat)} images explained by {chosen}")  # noqa: T201  # the command's answer
+    if page:
+        file = paths.heatmap(name, "report.html")
+        legend = f"Heatmaps of {chosen}: red speaks for the label it gives (of two, for the second), blue against."
+        report.write(replace(page, heat=heat, summary=f"{page.summary} {legend}"), file)
+        print(f"{file}: the report with its heatmaps")  # noqa: T201
+
+
+def _choose(config: Config, member: str | None) -> tuple[str, Extraction]:
+    """Return the member to explain and its backbone; raises PodiumError where there is none."""
+    params, where = config.params, str(paths.PARAMS)
+    if member is not None and member not in params.members:
+        raise PodiumError(f"{where}: members: no {member!r}; choose one of: {', '.join(params.members)}")
+    table = paths.bank_table(params.competition)
+    ranked = [member] if member else list(csv_table.read(table.read_bytes(), str(table))["member"])
+    for name in ranked:
+        one = params.members.get(name)
+        if one is None or not (member or one.head.is_linear):
+            continue
+        extraction = settle(params.backbones[one.backbones[0]], f"{where}: backbones.{one.backbones[0]}")
+        if heatmaps.has_maps(extraction):
+            return name, extraction
+    raise PodiumError(f"{where}: members: none has a linear head on the mean of one feature map, which heatmaps need")
+
+
+def _explain(config: Config, member: Member, extraction: Extraction, images: pd.DataFrame) -> dict[str, Heatmap]:
+    """Return the maps by image id: of a train image by the models that did not see it, of a test image by all."""
+    name, task = config.params.competition, config.competition.task
+    with Reader(paths.raw(name)) as reader:
+        pairs = images[["image_id", "source"]].itertuples(index=False, name=None)
+        maps = dict(heatmaps.maps_of(extraction, pairs, reader, paths.cache() / "models"))
+    predicts = _models(config, member, set(images["row_id"]))
+    found = {}
+    for image_id, row_id in images[["image_id", "row_id"]].itertuples(index=False, name=None):
+        each = [heatmaps.activation(predict, maps[image_id], task.kind) for predict in predicts.get(row_id, [])]
+        if each:
+            found[image_id] = replace(each[0], places=np.mean([one.places for one in each], axis=0))
+    return found
+
+
+def _models(config: Config, member: Member, row_ids: set[str]) -> dict[str, list[Predict]]:
+    """Return row id -> the fold models that did not see it, fitted again as the stage fit does."""
+    params, name = config.params, config.params.competition
+    rows = ROWS.read(paths.data(name, "rows.parquet"))
+    images = IMAGES.read(paths.data(name, "images.parquet"))
+    file = paths.features(name, member.backbones[0])
+    learn = block(features.read(file), images[images["split"] != "test"], params.views.train, str(file))
+    tests = set(rows.loc[rows["split"] == "test", "row_id"]) & row_ids
+    dealt = FOLDS.read(paths.data(name, "folds.parquet"))
+    found: dict[str, list[Predict]] = {}
+    fitted = fold_models(member.head, config.competition.task, rows.attrs["labels"], rows, dealt, learn, params.seed)
+    for split, predict in fitted:
+        for row_id in tests | (set(split.valid) & row_ids):
+            found.setdefault(row_id, []).append(predict)
+    return found
+
+
+def _over(pixels: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """Return the image `(h, w, 3)` uint8 with its map laid over it."""
+    rgba = heatmaps.coloured(spread)
+    share = _OPACITY * rgba[..., 3:] / 255
+    return np.asarray((pixels * (1 - share) + rgba[..., :3] * share).round().astype(np.uint8))
+
+
+def _for_page(spread: np.ndarray) -> str:
+    """Return the map as a small picture with the image's shape."""
+    import cv2
+
+    height, width = spread.shape
+    scale = min(1.0, _PAGE_PX / max(height, width))
+    small = cv2.resize(spread, (max(1, round(width * scale)), max(1, round(height * scale))))
+    return f"data:image/png;base64,{base64.b64encode(_png(heatmaps.coloured(small))).decode()}"
+
+
+def _write(pixels: np.ndarray, path: Path) -> None:
+    with atomic(path) as temporary:
+        temporary.write_bytes(_png(pixels))
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    """Return RGB or RGBA pixels as the bytes of a PNG."""
+    import cv2
+
+    code = cv2.COLOR_RGBA2BGRA if pixels.shape[2] == 4 else cv2.COLOR_RGB2BGR  # noqa: PLR2004  # channels
+    return bytes(cv2.imencode(".png", cv2.cvtColor(pixels, code))[1])

@@ -1,0 +1,103 @@
+"""`podium explain`: pictures of the evidence, from the models that did not see the image."""
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from podium import config as config_module
+from podium import heatmaps, paths
+from podium.commands import explain
+from podium.contracts import features
+from podium.contracts.tables import FOLDS, IMAGES, ROWS
+from podium.errors import PodiumError
+from podium.heads.logistic import Head
+from podium.tasks.binary import Task
+
+N, D = 40, 5
+
+
+def make_config(network="efficientnet_lite0"):
+    """Params and competition without their files."""
+    member = config_module.Member.model_construct(backbones=("trunk",), head=Head(C=1.0))
+    params = config_module.Params.model_construct(
+        competition="toy",
+        seed=1,
+        views=config_module.Views(),
+        backbones={"trunk": config_module.Backbone(network=network, engine="auto", precision="auto")},
+        members={"logistic": member},
+        fusions={},
+    )
+    competition = config_module.Competition.model_construct(title="Toy", task=Task(target="x"), metric="log_loss")
+    return config_module.Config.model_construct(params=params, competition=competition)
+
+
+@pytest.fixture
+def extracted(tmp_path, monkeypatch):
+    """Images with a feature map each: its mean is in the features file, as an engine would give it."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    ids = [f"r{k:02d}" for k in range(N)]
+    split = np.where(np.arange(N) < N - 4, "train", "test")
+    y = rng.integers(2, size=N).astype(float)
+    maps = {f"{name}.png": rng.gamma(1, 1, (3, 3, D)).astype(np.float32) for name in ids}
+    for k, one in enumerate(maps.values()):
+        one[1, 2, 0] += 6 * y[k]  # the evidence, at one place
+    rows = pd.DataFrame({"row_id": ids, "split": split, "y": np.where(split == "train", y, np.nan)})
+    ROWS.write(rows.assign(weight=1.0, group=ids), paths.data("toy", "rows.parquet"), {"labels": ["no", "yes"]})
+    FOLDS.write(
+        pd.DataFrame({"row_id": ids[:-4], "repeat": 0, "fold": np.arange(N - 4) % 4}),
+        paths.data("toy", "folds.parquet"),
+    )
+    images = pd.DataFrame({"image_id": [*maps], "row_id": ids, "source": [*maps], "split": split, "digest": "d"})
+    IMAGES.write(images.assign(width=24, height=30), paths.data("toy", "images.parquet"))
+    index = pd.DataFrame({"image_id": [*maps], "view": "identity"})
+    pooled = (one.mean(axis=(0, 1)) for one in maps.values())
+    features.write(paths.features("toy", "trunk"), index, pooled, n_columns=D, dtype="float32", attributes={})
+    paths.raw("toy").mkdir(parents=True)
+    for name in maps:
+        assert cv2.imwrite(str(paths.raw("toy") / name), np.full((30, 24, 3), 128, np.uint8))
+    paths.bank_table("toy").parent.mkdir()
+    paths.bank_table("toy").write_text("member,log_loss\nforest,0.1\nlogistic,0.2\n")
+    monkeypatch.setattr(heatmaps, "maps_of", lambda extraction, pairs, reader, models: ((i, maps[i]) for i, _ in pairs))
+    return maps
+
+
+def test_the_evidence_is_where_it_was_planted(extracted, capsys):
+    """A picture of the image's own size, red at the planted place, for a train and a test image."""
+    rows = ROWS.read(paths.data("toy", "rows.parquet"))
+    positive = rows.loc[rows["y"] == 1, "row_id"].iloc[0]
+    explain.run(make_config(), [f"{positive}.png", "r39.png"], None)
+    assert "2 images explained by logistic" in capsys.readouterr().out
+    picture = cv2.imread(str(paths.heatmap("toy", f"{positive}.png.png"))).astype(int)
+    assert picture.shape == (30, 24, 3)
+    redness = picture[..., 2] - picture[..., 0]
+    assert np.unravel_index(redness.argmax(), redness.shape) == pytest.approx((15, 20), abs=5)
+    assert paths.heatmap("toy", "r39.png.png").exists()
+
+
+def test_an_image_is_explained_by_models_that_did_not_see_it(extracted):
+    """One fold's model for a train image, all four for a test image."""
+    config = make_config()
+    models = explain._models(config, config.params.members["logistic"], {"r00", "r01", "r39"})
+    assert {row_id: len(found) for row_id, found in models.items()} == {"r00": 1, "r01": 1, "r39": 4}
+    assert models["r00"][0] is not models["r01"][0]
+
+
+@pytest.mark.parametrize(
+    ("ids", "member", "message"),
+    [
+        (["nobody.png"], None, "no image_id 'nobody.png'"),
+        (["r00.png"], "nobody", "members: no 'nobody'; choose one of: logistic"),
+    ],
+)
+def test_wrong_names_are_told(extracted, ids, member, message):
+    """One line, before anything is computed."""
+    with pytest.raises(PodiumError, match=message):
+        explain.run(make_config(), ids, member)
+
+
+def test_features_without_a_map_cannot_be_explained(extracted):
+    """HOG has no places to point at."""
+    with pytest.raises(PodiumError, match="none has a linear head on the mean of one feature map"):
+        explain.run(make_config("hog"), ["r00.png"], None)

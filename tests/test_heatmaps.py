@@ -1,0 +1,94 @@
+"""Class activation maps against the founding formula, by hand."""
+
+import numpy as np
+import pytest
+
+from podium import heatmaps
+from podium.heads import Training
+from podium.heads.logistic import Head
+from podium.images import Resize, resize
+
+
+@pytest.fixture
+def maps():
+    """A feature map of 5 x 4 places and 6 channels."""
+    return np.random.default_rng(0).gamma(1, 1, (5, 4, 6)).astype(np.float32)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def test_a_linear_heads_map_is_its_weights_times_the_features(maps):
+    """Zhou's map: at each place w . f + b, and their mean is the logit of the pooled features."""
+    w, b = np.array([0.5, -1.0, 0.3, 0.0, 2.0, -0.7]), -0.2
+    found = heatmaps.activation(lambda x: sigmoid(x @ w + b)[:, None].astype(np.float32), maps, "binary")
+    assert found.places == pytest.approx(maps @ w + b, abs=1e-4)
+    assert found.places.mean() == pytest.approx(maps.mean(axis=(0, 1)) @ w + b, abs=1e-4)
+
+
+def test_a_saturated_place_is_still_exact(maps):
+    """A logit of 60 at a place would be a probability of 1 in float32."""
+    spiky = maps.copy()
+    spiky[2, 1, 4] = 60.0
+    w = np.array([0, 0, 0, 0, 1.0, 0])
+    found = heatmaps.activation(lambda x: sigmoid(x @ w - 3)[:, None].astype(np.float32), spiky, "binary")
+    assert found.places[2, 1] == pytest.approx(57, abs=1e-3)
+
+
+def test_of_several_classes_the_predicted_one_is_explained(maps):
+    """Evidence of a class is its score less the mean of all, which softmax cannot hide."""
+    w = np.random.default_rng(1).normal(size=(6, 3))
+
+    def softmax(x):
+        e = np.exp(x @ w)
+        return (e / e.sum(axis=1, keepdims=True)).astype(np.float32)
+
+    found = heatmaps.activation(softmax, maps, "multiclass")
+    scores = maps.mean(axis=(0, 1)) @ w
+    assert found.label == scores.argmax()
+    assert found.places == pytest.approx(maps @ (w[:, found.label] - w.mean(axis=1)), abs=1e-3)
+
+
+def test_values_are_explained_in_their_own_units(maps):
+    """A regression's map averages to its value."""
+    w = np.arange(6.0)
+    found = heatmaps.activation(lambda x: (x @ w)[:, None], maps, "regression")
+    assert found.places.mean() == pytest.approx(maps.mean(axis=(0, 1)) @ w, rel=1e-5)
+
+
+def test_the_projects_own_logistic_head_is_linear(maps):
+    """Its map's mean is its logit, so `is_linear` says the truth."""
+    assert Head.is_linear
+    rng = np.random.default_rng(2)
+    x = rng.gamma(1, 1, (200, 6)).astype(np.float32)
+    y = (x[:, 0] + rng.normal(0, 0.5, 200) > 1).astype(np.int64)
+    data = Training(x=x, y=y, task="binary", n_outputs=1, group=np.arange(200), weight=np.ones(200), seed=0)
+    predict = Head(C=1.0).fit(data)
+    found = heatmaps.activation(predict, maps, "binary")
+    p = float(predict(maps.mean(axis=(0, 1))[None])[0, 0])
+    assert found.places.mean() == pytest.approx(np.log(p / (1 - p)), abs=1e-4)
+    assert found.places.std() > 0.1
+    assert np.corrcoef(found.places.ravel(), maps[..., 0].ravel())[0, 1] > 0.5
+
+
+@pytest.mark.parametrize("shape", [(60, 40), (40, 61), (50, 50)])
+@pytest.mark.parametrize("mode", ["squash", "pad", "crop"])
+def test_a_map_lies_over_what_it_was_made_from(shape, mode):
+    """A bright square in the image, found in the resized image, is found again at its own place."""
+    image = np.zeros((*shape, 3), np.uint8)
+    row, column = shape[0] // 2 - 12, shape[1] // 2 + 6
+    image[row : row + 8, column : column + 8] = 255
+    seen = resize(image, Resize(px=64, mode=mode), 64)[..., 0].astype(np.float64)
+    back = heatmaps.placed(seen, shape, Resize(px=64, mode=mode))
+    assert back.shape == shape
+    centre = np.argwhere(back > 128).mean(axis=0)
+    assert centre == pytest.approx([row + 3.5, column + 3.5], abs=1)
+
+
+def test_red_is_for_and_blue_is_against():
+    """The strongest place is opaque, one without evidence shows through."""
+    rgba = heatmaps.coloured(np.array([[2.0, -1.0, 0.0]]))
+    assert rgba[0, 0, 0] > rgba[0, 0, 2]
+    assert rgba[0, 1, 2] > rgba[0, 1, 0]
+    assert rgba[0, :, 3].tolist() == [255, 128, 0]
