@@ -42,6 +42,12 @@ def test_auto_takes_what_is_fastest_on_the_machine(machine, gpu, cpu, engine, pr
     assert (settled.engine_name, settled.precision) == (engine, precision)
 
 
+def test_auto_takes_the_one_engine_that_runs_the_network(machine):
+    """Swin runs on Keras only, GPU or not."""
+    machine(None, "float32")
+    assert settle(Backbone(network="swin_tiny"), WHERE).engine_name == "keras"
+
+
 def test_what_params_name_is_taken(machine):
     """An explicit engine and precision win over what is faster."""
     machine(9.0, "bfloat16", "float32")

@@ -159,7 +159,8 @@ def settle(backbone: Backbone, where: str) -> Extraction:
     network = NETWORKS[backbone.network]
     name: str = backbone.engine
     if name == "auto":
-        name = next(engine for engine in network.engines if plugins.find("engines", engine, where).suits())
+        suitable = (engine for engine in network.engines if plugins.find("engines", engine, where).suits())
+        name = next(suitable, network.engines[0])
     if name not in network.engines:
         choices = ", ".join(["auto", *network.engines])
         raise PodiumError(f"{where}.engine: {backbone.network} does not run on {name}; choose one of: {choices}")

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from podium import plugins
 from podium.backbones import NETWORKS
 from podium.backbones.hub import HubNetwork
 from podium.errors import PodiumError
@@ -78,6 +79,18 @@ def test_features_are_those_of_the_preset(name, preset):
     else:
         pooled = expected if network.poolings[0] == "head" else expected.mean(axis=1)
         np.testing.assert_allclose(first, pooled, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["dinov3_small", "siglip2_base", "vit_base"])
+def test_openvino_runs_it(name, preset, tmp_path):
+    """The exported transformer gives what Keras gives."""
+    preset(name)
+    network = NETWORKS[name]
+    model = network.build(PX, network.poolings[0])
+    engine = plugins.find("engines", "openvino", "")(
+        lambda: model, batch=2, px=PX, precision="float32", exported=tmp_path / "model"
+    )
+    np.testing.assert_allclose(engine.run(IMAGES), model.predict(IMAGES, verbose=0), rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["dinov2_small", "swin_tiny"])

@@ -132,6 +132,7 @@ NETWORKS: dict[str, Network] = {
         native_px=224,
         width=768,
         own_poolings=("avg", "max"),
+        engines=("keras",),  # OpenVINO 2026.4 fails to fuse its attention over windows
         stages=("stage_0", "stage_1", "stage_2"),
     ),
     "vit_base": HubNetwork(

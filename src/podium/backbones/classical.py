@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
@@ -17,7 +16,7 @@ class Classical(Network):
 
     describe: Describe
 
-    engines: ClassVar[tuple[str, ...]] = ("numpy",)
+    engines: tuple[str, ...] = ("numpy",)
 
     @property
     def poolings(self) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """What a row of the table of networks can do."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from podium.errors import PodiumError
 from podium.pooling import POOLINGS
@@ -20,7 +20,7 @@ class Network:
     min_px: int = 32
     width: int  # numbers per image, with the default pooling
 
-    engines: ClassVar[tuple[str, ...]]  # those that can run it; `auto` takes the first that suits the machine
+    engines: tuple[str, ...]  # those that can run it; `auto` takes the first that suits the machine
 
     @property
     def poolings(self) -> tuple[str, ...]:
@@ -64,7 +64,7 @@ class Network:
 class KerasNetwork(Network):
     """A pretrained trunk whose model is Keras's; preprocessing and pooling are part of the model."""
 
-    engines: ClassVar[tuple[str, ...]] = ("keras", "openvino")  # Keras suits a machine with a GPU
+    engines: tuple[str, ...] = ("keras", "openvino")  # Keras suits a machine with a GPU
     n_prefix: int = 0  # tokens that stand for no place in the image
 
     def build(self, px: int, pooling: str, layers: tuple[str, ...] = (), *, pretrained: bool = True) -> Any:

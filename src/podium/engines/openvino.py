@@ -3,7 +3,6 @@
 The export needs Keras and its backend; it is kept with the digests of its files, so that the next run needs neither.
 """
 
-import os
 from collections.abc import Callable
 from functools import cache
 from importlib.metadata import version
@@ -38,8 +37,7 @@ class Engine(engines.Engine):
 
         core = openvino.Core()
         with TemporaryDirectory() as spare:
-            model = core.read_model(_model_file(build, exported, Path(spare)))
-            model.reshape([batch, px, px, 3])
+            model = core.read_model(_model_file(build, (batch, px, px, 3), exported, Path(spare)))
             hints = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
             self._model = core.compile_model(model, "CPU", hints)
 
@@ -57,22 +55,25 @@ def _precisions() -> tuple[str, ...]:
     return tuple(precision for name, precision in _CAPABILITIES.items() if name in capabilities)
 
 
-def _model_file(build: Callable[[], Any], folder: Path, spare: Path) -> Path:
+def _model_file(build: Callable[[], Any], shape: tuple[int, ...], folder: Path, spare: Path) -> Path:
     """Return an intact exported model in `folder`, or in `spare` where `folder` cannot be written."""
     if not _intact(folder):
         model = build()
         try:
-            _export(model, folder)
+            _export(model, shape, folder)
         except OSError:
             folder = spare / "model"
-            _export(model, folder)
+            _export(model, shape, folder)
     return folder / "model.xml"
 
 
-def _export(model: Any, folder: Path) -> None:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+def _export(model: Any, shape: tuple[int, ...], folder: Path) -> None:
+    import keras
+
+    # One fixed shape: where the batch is open, the sizes of a transformer's windows cannot be inferred.
+    images = keras.InputSpec(shape=shape, dtype="uint8")
     with atomic_folder(folder) as temporary:
-        model.export(str(temporary / "model.xml"), format="openvino", verbose=False)
+        model.export(str(temporary / "model.xml"), format="openvino", verbose=False, input_signature=[images])
         write_json(_digests(temporary), temporary / "digests.json")
 
 
