@@ -73,6 +73,13 @@ class Member(Frozen):
     select: Literal["all", "forward"] = "all"  # forward: only those backbones that help, by out-of-fold loss
 
 
+class Imports(Frozen):
+    """Tables made elsewhere: predictions that join the bank, and features that heads take like a backbone's."""
+
+    predictions: dict[str, Path] = Field(default_factory=dict)
+    features: dict[str, Path] = Field(default_factory=dict)
+
+
 class Submission(Frozen):
     """What is done to predictions on the way out; applied to out-of-fold rows before they are scored."""
 
@@ -109,12 +116,17 @@ class Params(Frozen):
     backbones: dict[str, Backbone]
     members: dict[str, Member]
     fusions: dict[str, Member]
+    imports: Imports = Imports()
     ensemble: dict[str, Ensemble]  # by method; of several, the referee chooses one
     submission: Submission
 
     def models(self) -> dict[str, Member]:
-        """Return every model that makes a predictions file, sorted by name: the bank."""
+        """Return every model that is fitted here, sorted by name."""
         return dict(sorted((self.members | self.fusions).items()))
+
+    def bank(self) -> list[str]:
+        """Return the sorted names of all predictions: of models, and imported."""
+        return sorted([*self.models(), *self.imports.predictions])
 
 
 class Competition(Frozen):
@@ -162,12 +174,8 @@ def load_params(path: Path = paths.PARAMS) -> Params:
     for place in _invisible(raw):
         raise PodiumError(f"{path}: {place}: DVC ignores params of this name; call it something else")
     where = f"{path}: "
-    for section in ("backbones", "members", "fusions"):
-        _check_names(raw.get(section), f"{where}{section}")
-    backbones = raw.get("backbones") or {}
-    twice = set(raw.get("members") or {}) & set(raw.get("fusions") or {})
-    if twice:
-        raise PodiumError(f"{where}fusions.{min(twice)}: a member has this name already; choose another")
+    sections = _sections(raw, where)
+    backbones = sections["backbones"] | sections["imports.features"]
     read = dict(raw)
     for section in ("members", "fusions"):
         read[section] = {
@@ -187,7 +195,7 @@ def load_params(path: Path = paths.PARAMS) -> Params:
     for role in ("train", "test"):
         for view in getattr(params.views, role):
             _choose(view, VIEWS, f"{where}views.{role}", "view")
-    if not params.models():
+    if not params.bank():
         raise PodiumError(f"{where}members: at least one member or fusion is needed")
     return params
 
@@ -223,6 +231,24 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise PodiumError(f"{path}: must be a mapping of keys to values")
     return raw
+
+
+def _sections(raw: Mapping[str, Any], where: str) -> dict[str, dict[str, Any]]:
+    """Return the sections whose names become file names, once these are checked."""
+    sections = {name: raw.get(name) or {} for name in ("backbones", "members", "fusions")}
+    imports = raw.get("imports") or {}
+    sections |= {f"imports.{name}": imports.get(name) or {} for name in ("predictions", "features")}
+    for section, named in sections.items():
+        _check_names(named, f"{where}{section}")
+    for first, second in (
+        ("members", "fusions"),
+        ("members", "imports.predictions"),
+        ("fusions", "imports.predictions"),
+        ("backbones", "imports.features"),
+    ):
+        if twice := set(sections[first]) & set(sections[second]):
+            raise PodiumError(f"{where}{second}.{min(twice)}: {first} has this name already; choose another")
+    return sections
 
 
 def _validated(model: Any, read: Mapping[str, Any], where: str) -> Any:

@@ -70,7 +70,7 @@ def _in_order(sources: pd.Series) -> pd.Series:
 
 def _features(config: Config, images: pd.DataFrame) -> Iterator[Finding]:
     """Tell train and test apart by each backbone's features, where they have been extracted."""
-    for backbone in config.params.backbones:
+    for backbone in [*config.params.backbones, *config.params.imports.features]:
         path = paths.features(config.params.competition, backbone)
         if path.exists():
             read = features.read(path)
@@ -92,7 +92,7 @@ def _predictions(config: Config) -> Iterator[Finding]:
     task = config.competition.task
     if task.kind == "regression":
         return
-    for member in config.params.models():
+    for member in config.params.bank():
         path = paths.predictions(config.params.competition, member)
         if path.exists():
             table = task.schema.read(path)

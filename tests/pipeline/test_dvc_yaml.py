@@ -2,6 +2,7 @@
 
 import os
 import re
+from operator import attrgetter
 from pathlib import Path
 
 import grimp
@@ -92,13 +93,15 @@ def test_params_are_those_that_the_stage_reads(stages, stage, workspace, monkeyp
     """A key that a stage reads and dvc.yaml does not name would go stale silently (and the reverse run for nothing)."""
     monkeypatch.chdir(workspace.path)
     monkeypatch.setattr(os, "environ", os.environ | workspace.env())
+    if "imports" in (STAGES[stage] or ""):
+        workspace.add_imports()
     config = config_module.load()
     read = set()
     recorded = type("Recorded", (), {})()
     recorded.params = Recorder(config.params, read, "")
     recorded.competition = Recorder(config.competition, read, "competition:")
     section = STAGES[stage]
-    names = [next(iter(getattr(config.params, section)))] if section else []
+    names = [next(iter(attrgetter(section)(config.params)))] if section else []
     module = __import__(f"podium.stages.{stage}", fromlist=["run"])
     module.run(recorded, *names)
     listed = set()

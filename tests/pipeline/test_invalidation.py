@@ -179,3 +179,17 @@ def test_a_mistake_in_params_is_one_line_through_dvc(workspace):
     workspace.edit(lambda params: params["backbones"]["shape"].update(network="hog"))
     assert workspace.repro_ok().rows() == {}
     assert {file: workspace.bytes(file) for file in FILES} == before
+
+
+def test_tables_from_elsewhere_are_a_member_and_a_backbone(workspace):
+    """They run their own stages and what comes after the bank; a head on imported features is a member like any."""
+    workspace.add_imports()
+    clip = {"backbone": "clip", "head": "logistic", "C": 0.1}
+    workspace.edit(lambda params: params["members"].update(logistic_clip=clip))
+    run = workspace.repro_ok()
+    made = {"import_features@clip", "fit@logistic_clip", "import_predictions@mate", "bank", "ensemble"}
+    assert made <= run.ran
+    assert not {stage for stage in run.ran if stage.startswith(("prepare", "extract", "fuse"))}
+    assert run.ran & {"fit@logistic_colour", "fit@logistic_shape"} == set()
+    table = pd.read_csv(workspace.path / "ensembles/toy.bank.csv")
+    assert {"mate", "logistic_clip"} <= set(table["member"])

@@ -8,7 +8,7 @@ from podium.contracts.predictions import write_manifest
 
 
 def run(config: Config) -> None:
-    """Name every member and fusion, and nothing else that lies in the folder."""
+    """Name every member, fusion and import, and nothing else that lies in the folder."""
     competition = config.params.competition
     files = partial(paths.predictions, competition)
-    write_manifest(config.params.models(), files, paths.data(competition, "bank.json"))
+    write_manifest(config.params.bank(), files, paths.data(competition, "bank.json"))
