@@ -49,6 +49,7 @@ def task(kind, **options):
         ("multilabel", {"target": "tags"}, [[1, 1], [0, 0], [0, 1]], ["brown", "small"]),
         ("multilabel", {"targets_of": ("small", "old")}, [[1, 0], [0, 0], [1, 1]], ["small", "old"]),
         ("regression", {"target": "age"}, [[2.5], [0], [10]], []),
+        ("ordinal", {"target": "small", "low": 0, "high": 4}, [[1], [0], [1]], []),
     ],
 )
 def test_targets(kind, options, expected, labels):
@@ -77,6 +78,7 @@ def test_targets(kind, options, expected, labels):
             "one of small, old must be 1 and the others 0: row_id 'b', 'c'",
         ),
         ("regression", {"target": "breed"}, "'breed' holds 'pug', not a number"),
+        ("ordinal", {"target": "age", "low": 0, "high": 4}, "'age' must hold 0 to 4: row_id 'a', 'c'"),
     ],
 )
 def test_targets_that_do_not_fit(kind, options, message):
@@ -93,6 +95,8 @@ def test_contradicting_options():
         task("multilabel", separator=",")
     with pytest.raises(PodiumError, match="`target`, a column of labels, or `targets_of`"):
         task("multiclass", top=5)
+    with pytest.raises(PodiumError, match="`high` must be above `low`"):
+        task("ordinal", target="age", low=4, high=4)
     with pytest.raises(ValidationError):
         plugins.find("tasks", "multiclass", "x")(target="breed", top=0)
 

@@ -14,6 +14,7 @@ from podium.contracts.predictions import Bank, read_bank
 from podium.contracts.tables import FOLDS, ROWS, by_id
 from podium.ensembles import Blend, Loss
 from podium.referee import judge
+from podium.tasks import Task
 
 Scores = dict[str, float]
 
@@ -33,16 +34,19 @@ def run(config: Config) -> None:
 
     verdict = judge(params.ensemble, bank.train, y, folds, loss=loss, seed=params.seed)
     blend = verdict.blend
+    cross_fitted = _cross_adjusted(config.competition.task, verdict.cross_fitted, y, folds[:, 0], loss)
+    naive = blend.combine(bank.train)
+    adjust = config.competition.task.adjustment(naive, y, loss)
 
-    table = bank.table(verdict.cross_fitted, blend.combine(bank.test))
+    table = bank.table(cross_fitted, adjust(blend.combine(bank.test)))
     schema.write(table, paths.ensemble(competition), {"labels": bank.labels, "task": config.competition.task.kind})
     csv_table.write(_bank_table(bank, y, blend.weights, config), paths.bank_table(competition))
     csv_table.write(verdict.table.round(6), paths.method_table(competition))
     csv_table.write(_path(blend, bank.names), paths.climb_table(competition))
     scores = {
-        "naive": _scores(y, blend.combine(bank.train), config),
-        "cross_fitted": _scores(y, verdict.cross_fitted, config),
-        "standard_error": _standard_errors(y, verdict.cross_fitted, config),
+        "naive": _scores(y, adjust(naive), config),
+        "cross_fitted": _scores(y, cross_fitted, config),
+        "standard_error": _standard_errors(y, cross_fitted, config),
     }
     write_json(scores, paths.METRICS_ENSEMBLE)
     official = config.competition.metric
@@ -51,6 +55,14 @@ def run(config: Config) -> None:
         f" {scores['cross_fitted'][official]:.4f} ± {scores['standard_error'][official]:.4f},"
         f" naive {scores['naive'][official]:.4f}"
     )
+
+
+def _cross_adjusted(task: Task, p: np.ndarray, y: np.ndarray, fold: np.ndarray, loss: Loss) -> np.ndarray:
+    """Return predictions, each fold's adjusted by what was learnt on the others."""
+    adjusted = p.copy()
+    for held in (fold == one for one in np.unique(fold)):
+        adjusted[held] = task.adjustment(p[~held], y[~held], loss)(p[held])
+    return adjusted
 
 
 def _fold_matrix(folds: pd.DataFrame, ids: list[str], where: str) -> np.ndarray:

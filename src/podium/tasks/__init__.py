@@ -1,5 +1,6 @@
 """What a row of predictions means. One module per task; each defines `class Task(podium.tasks.Task)`."""
 
+from collections.abc import Callable
 from typing import ClassVar
 
 import numpy as np
@@ -8,6 +9,8 @@ import pandas as pd
 from podium.contracts.submission import Answer
 from podium.contracts.table import Table
 from podium.frozen import Frozen
+
+Loss = Callable[[np.ndarray, np.ndarray], float]  # of y and p, lower is better
 
 
 class Task(Frozen):
@@ -40,6 +43,10 @@ class Task(Frozen):
     def decide(self, p: np.ndarray) -> np.ndarray:
         """Return the labels that probabilities stand for: same shape and coding as `y`."""
         raise NotImplementedError
+
+    def adjustment(self, p: np.ndarray, y: np.ndarray, loss: Loss) -> Callable[[np.ndarray], np.ndarray]:  # noqa: ARG002
+        """Return what the ensemble's predictions `(n, k)` go through at its end, learnt by `loss`: here, nothing."""
+        return lambda new: new
 
     def prior(self, y: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
         """Return `(k,)`: the best constant prediction, for a row whose image cannot be read."""
