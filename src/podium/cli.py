@@ -32,11 +32,12 @@ STAGES = {
 HELPERS = {
     "check-params": ("preflight", "check"),
     "scores": ("scores", "show"),
-    "compare": ("compare", "show", "a", "b"),
+    "compare": ("commands.compare", "run", "a", "b"),
     "new": ("new", "run", "what"),
     "check": ("gate", "show", "file"),
     "upload": ("upload", "run", "again"),
     "explain": ("commands.explain", "run", "ids", "member"),
+    "tune": ("commands.tune", "run", "name", "trials"),
     "ledger": ("ledger", "show"),
     "leaks": ("guard", "show"),
     "use": ("recipes", "use", "name"),
@@ -76,6 +77,9 @@ def _parser() -> argparse.ArgumentParser:
     explain = commands.add_parser("explain", help="show where in images a member sees its evidence")
     explain.add_argument("ids", metavar="IMAGE_ID", nargs="*", help="all of the report's gallery by default")
     explain.add_argument("--member", help="the best with exact maps by default")
+    tune = commands.add_parser("tune", help="look for better settings of one head; nothing is extracted again")
+    tune.add_argument("name", metavar="MEMBER", help="one of params.yaml's members or fusions")
+    tune.add_argument("--trials", type=int, default=30, help="how many more settings to try (default: 30)")
     commands.add_parser("ledger", help="show the uploads, CV against leader board, and the two final picks")
     commands.add_parser("leaks", help="look for copies, shared groups and telling metadata; say what each model saw")
     use = commands.add_parser("use", help="put a recipe in place as params.yaml")

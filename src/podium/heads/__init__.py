@@ -32,10 +32,20 @@ class Training:
         return replace(self, x=self.x[rows], y=self.y[rows], group=self.group[rows], weight=self.weight[rows])
 
 
+@dataclass(frozen=True)
+class Range:
+    """Where tuning looks for a number: among whole numbers between whole bounds; evenly, or by its logarithm."""
+
+    low: float
+    high: float
+    log: bool = True
+
+
 class Head(Frozen):
     """A classifier or regressor with its settings as fields."""
 
     tasks: ClassVar[tuple[str, ...]]  # the kinds of task it handles
+    space: ClassVar[dict[str, Range]] = {}  # the fields that are worth tuning
     is_linear: ClassVar[bool] = False  # in its logits, or values: then class activation maps are exact
 
     seeds: int = Field(1, ge=1)  # how many models, equal but for their seed, are averaged

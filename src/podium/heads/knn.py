@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from podium import heads
-from podium.heads import Predict, Training
+from podium.heads import Predict, Range, Training
 from podium.heads._shared import reduced
 
 _AT_ONCE = 1024  # rows to predict: with 100,000 training rows, 400 MB of similarities
@@ -16,6 +16,7 @@ class Head(heads.Head):
     """By cosine similarity of standardised features or their principal components."""
 
     tasks: ClassVar[tuple[str, ...]] = ("binary", "multiclass", "multilabel", "regression")
+    space: ClassVar[dict[str, Range]] = {"neighbours": Range(5, 200), "temperature": Range(0.02, 0.5)}
 
     neighbours: int = Field(30, ge=1)
     temperature: float = Field(0.1, gt=0)  # a neighbour's weight is exp(similarity / temperature)

@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from podium import folds, heads
-from podium.heads import Predict, Training
+from podium.heads import Predict, Range, Training
 from podium.heads._shared import per_label, probabilities
 
 # Fixed, for the number of threads changes how sums are rounded.
@@ -21,6 +21,14 @@ class Head(heads.Head):
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("binary", "multiclass", "multilabel", "regression")
+    space: ClassVar[dict[str, Range]] = {
+        "rounds": Range(50, 800),
+        "learning_rate": Range(0.01, 0.2),
+        "leaves": Range(4, 63),
+        "min_leaf": Range(5, 100),
+        "feature_fraction": Range(0.02, 0.5),
+        "l2": Range(0.01, 100.0),
+    }
 
     rounds: int = Field(200, ge=1)
     learning_rate: float = Field(0.05, gt=0)

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from podium import heads
-from podium.heads import Predict, Training
+from podium.heads import Predict, Range, Training
 from podium.heads._shared import calibrated, per_label, reduced
 
 
@@ -15,6 +15,7 @@ class Head(heads.Head):
     """Squared hinge loss on standardised features or their principal components; classes one against the rest."""
 
     tasks: ClassVar[tuple[str, ...]] = ("binary", "multiclass", "multilabel", "regression")
+    space: ClassVar[dict[str, Range]] = {"C": Range(1e-6, 1.0)}
 
     C: float = Field(0.001, gt=0)
     pca: int | None = Field(None, ge=1)

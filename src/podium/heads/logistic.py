@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from podium import folds, heads
-from podium.heads import Predict, Training
+from podium.heads import Predict, Range, Training
 from podium.heads._logistic import Linear, path
 from podium.heads._shared import probabilities, reduced
 
@@ -22,6 +22,7 @@ class Head(heads.Head):
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("binary", "multiclass", "multilabel")
+    space: ClassVar[dict[str, Range]] = {"C": Range(1e-6, 10.0)}
     is_linear: ClassVar[bool] = True
 
     C: Strength | Annotated[tuple[Strength, ...], Field(min_length=1)] = 0.003

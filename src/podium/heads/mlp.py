@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from podium import folds, heads
-from podium.heads import Predict, Training
+from podium.heads import Predict, Range, Training
 from podium.heads._shared import standardised
 
 _PREDICTED = 4096  # rows at once, at most
@@ -26,6 +26,12 @@ class Head(heads.Head):
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("binary", "multiclass", "multilabel", "regression")
+    space: ClassVar[dict[str, Range]] = {
+        "epochs": Range(3, 60),
+        "dropout": Range(0.0, 0.8, log=False),
+        "learning_rate": Range(1e-4, 3.0),
+        "l2": Range(1e-8, 1e-2),
+    }
 
     hidden: tuple[int, ...] = ()
     dropout: float = Field(0.5, ge=0, lt=1)

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from podium import heads
-from podium.heads import Predict, Training
+from podium.heads import Predict, Range, Training
 from podium.heads._shared import calibrated, per_label, reduced
 
 
@@ -18,6 +18,7 @@ class Head(heads.Head):
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("binary", "multiclass", "multilabel", "regression")
+    space: ClassVar[dict[str, Range]] = {"C": Range(0.1, 100.0), "gamma": Range(0.1, 10.0), "pca": Range(32, 512)}
 
     C: float = Field(2.0, gt=0)
     gamma: float = Field(1.0, gt=0)  # times 1 / (number of features x their variance)

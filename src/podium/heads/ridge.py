@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from podium import heads
-from podium.heads import Predict, Training
+from podium.heads import Predict, Range, Training
 from podium.heads._shared import calibrated, per_label, standardised
 
 
@@ -15,6 +15,7 @@ class Head(heads.Head):
     """On standardised features. `alpha` is the penalty for each training row, so it suits any number of rows."""
 
     tasks: ClassVar[tuple[str, ...]] = ("binary", "multiclass", "multilabel", "regression")
+    space: ClassVar[dict[str, Range]] = {"alpha": Range(1e-3, 30.0)}
 
     alpha: float = Field(0.3, gt=0)
     inner: int = Field(5, ge=2)

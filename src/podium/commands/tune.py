@@ -1,0 +1,141 @@
+"""`podium tune MEMBER`: better settings for one head, from features that are there already.
+
+The study is kept in SQLite, so that a run goes on where the last one ended; it is another study where anything else
+that the score depends on has changed. The best settings go back into params.yaml, whose comments stay.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from podium import folds, metrics, paths
+from podium.config import Config, Member
+from podium.contracts.files import atomic, digest
+from podium.contracts.tables import by_id
+from podium.errors import PodiumError
+from podium.heads import Head, Range
+from podium.stages import fit
+
+_SHOWN = 10  # trials, the best first
+
+
+def run(config: Config, name: str, trials: int) -> None:
+    """Try settings until the study holds `trials` more, show the best, and write them if they beat the present ones."""
+    member = _member(config, name)
+    present = {key: getattr(member.head, key) for key in member.head.space}
+    present = {key: value for key, value in present.items() if isinstance(value, int | float)}
+    if not present:
+        raise PodiumError(f"{paths.PARAMS}: {name}: this head has no single number to tune")
+    loss = _scorer(config, member)
+    study = _study(config, member, name)
+    study.enqueue_trial(present, skip_if_exists=True)
+
+    def objective(trial: Any) -> float:
+        values = {key: _suggested(trial, key, member.head.space[key], value) for key, value in present.items()}
+        return loss(_with(member.head, values))
+
+    study.optimize(objective, n_trials=trials)
+    _report(config, study, present)
+    best = _values(study.best_trial)
+    if best != present:
+        write_back(paths.PARAMS, name, best)
+        print(f"{paths.PARAMS}: {name} has the best settings now; `dvc repro` uses them")  # noqa: T201  # the answer
+
+
+def _study(config: Config, member: Member, name: str) -> Any:
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    file = paths.cache() / "tune" / f"{config.params.competition}.db"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    storage, study_name = f"sqlite:///{file}", f"{name}-{_circumstances(config, member)}"
+    known = optuna.create_study(storage=storage, study_name=study_name, load_if_exists=True).trials
+    # Another seed for each run, or a resumed study would propose the same points again.
+    sampler = optuna.samplers.TPESampler(seed=folds.seed_of(config.params.seed, len(known)))
+    return optuna.load_study(storage=storage, study_name=study_name, sampler=sampler)
+
+
+def _suggested(trial: Any, key: str, reach: Range, present: float) -> float:
+    """Return a trial's value; the reach includes the present one, which is tried first."""
+    low, high = min(reach.low, present), max(reach.high, present)
+    if isinstance(reach.low, int) and isinstance(reach.high, int):
+        return int(trial.suggest_int(key, low, high, log=reach.log))
+    return _rounded(trial.suggest_float(key, low, high, log=reach.log and low > 0))
+
+
+def _rounded(value: float) -> float:
+    """Return three digits: what is scored is what is written."""
+    return value if isinstance(value, int) else float(f"{value:.3g}")
+
+
+def _values(trial: Any) -> dict[str, float]:
+    return {key: _rounded(value) for key, value in trial.params.items()}
+
+
+def _with(head: Head, values: dict[str, float]) -> Head:
+    return type(head)(**(head.model_dump() | values))
+
+
+def write_back(path: Path, name: str, values: Mapping[str, float]) -> None:
+    """Set values of one member or fusion in params.yaml; comments, order and layout stay."""
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 4096  # no line is broken that was whole
+    params = yaml.load(path.read_text(encoding="utf-8"))
+    section = params["members"] if name in params["members"] else params["fusions"]
+    section[name].update(values)
+    with atomic(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        yaml.dump(params, file)
+
+
+def _member(config: Config, name: str) -> Member:
+    models = config.params.models()
+    if name not in models:
+        raise PodiumError(f"{paths.PARAMS}: no member {name!r}; choose one of: {', '.join(models)}")
+    return models[name]
+
+
+def _circumstances(config: Config, member: Member) -> str:
+    """Return a digest of all but the tuned values that a score depends on."""
+    name, competition = config.params.competition, config.competition
+    tables = [paths.data(name, f"{table}.parquet") for table in ("rows", "folds", "images")]
+    files = [*tables, *(paths.features(name, backbone) for backbone in member.backbones)]
+    fixed = member.head.model_dump(mode="json", exclude=set(member.head.space))
+    facts = [
+        [digest(path) for path in files if path.exists()],
+        [type(member.head).__module__, fixed, member.metadata, competition.metric, competition.task.model_dump(mode="json")],
+        [config.params.views.model_dump(mode="json"), config.params.submission.model_dump(mode="json")],
+        config.params.seed,
+    ]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _scorer(config: Config, member: Member) -> Callable[[Head], float]:
+    """Return the function from a head to its out-of-fold loss by the competition's metric; test rows stay out."""
+    given = fit.read(config, member.backbones, asked=("train",))
+    task, metric = config.competition.task, metrics.find(config.competition.metric, "metric")
+    columns = task.columns(given.rows.attrs["labels"])
+
+    def loss(head: Head) -> float:
+        found = given.predict(config, head, member.backbones, metadata=member.metadata)
+        truth = by_id(given.rows, found["row_id"], "rows")
+        p = config.params.submission.apply(found[columns].to_numpy())
+        return metric.loss(task.targets(truth), p, task, truth["weight"].to_numpy())
+
+    return loss
+
+
+def _report(config: Config, study: Any, present: Mapping[str, float]) -> None:
+    name = config.competition.metric
+    sign = -1 if metrics.find(name, "metric").direction == "higher" else 1
+    done = sorted((trial for trial in study.trials if trial.value is not None), key=lambda trial: trial.value)
+    print(f"{len(done)} trials, out of fold; the best of many is a little too good")  # noqa: T201
+    for trial in done[:_SHOWN]:
+        values = _values(trial)
+        settings = ", ".join(f"{key} {value:g}" for key, value in values.items())
+        mark = "  (present)" if values == present else ""
+        print(f"{trial.number:4d}  {name} {sign * trial.value:.5f}  {settings}{mark}")  # noqa: T201
