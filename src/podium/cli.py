@@ -40,6 +40,7 @@ HELPERS = {
     "tune": ("commands.tune", "run", "name", "trials"),
     "ledger": ("ledger", "show"),
     "leaks": ("guard", "show"),
+    "prune": ("commands.prune", "run", "yes"),
     "use": ("recipes", "use", "name"),
 }
 WITHOUT_CONFIG = ("compare", "new", "use")
@@ -82,6 +83,8 @@ def _parser() -> argparse.ArgumentParser:
     tune.add_argument("--trials", type=int, default=30, help="how many more settings to try (default: 30)")
     commands.add_parser("ledger", help="show the uploads, CV against leader board, and the two final picks")
     commands.add_parser("leaks", help="look for copies, shared groups and telling metadata; say what each model saw")
+    prune = commands.add_parser("prune", help="list cached rows and outputs that no params name any more")
+    prune.add_argument("--yes", action="store_true", help="remove them")
     use = commands.add_parser("use", help="put a recipe in place as params.yaml")
     use.add_argument("name", metavar="RECIPE", help="a name in recipes/, without .yaml")
     return parser

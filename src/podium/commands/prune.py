@@ -1,0 +1,70 @@
+"""podium prune: rows, exported models, features and predictions that neither params.yaml nor a recipe names."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from podium import paths
+from podium.config import Config, Params, load_params
+from podium.contracts.rowcache import DESCRIPTION
+from podium.errors import PodiumError
+from podium.extraction import settle
+
+
+def run(config: Config, *, yes: bool = False) -> None:
+    """List what is not named, with its size; remove it where `yes` says so. The row cache is shared: see README."""
+    named = [config.params, *_recipes()]
+    stale = [*_cached(named), *_outputs(named, "features", ".h5"), *_outputs(named, "predictions", ".parquet")]
+    for path, note in stale:
+        print(f"{_n_bytes(path) / 1e6:9.1f} MB  {path}  {note}")  # noqa: T201  # the answer to the command
+    total = sum(_n_bytes(path) for path, _ in stale) / 1e6
+    if yes:
+        for path, _ in stale:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    what = "removed" if yes else "nothing was removed; `podium prune --yes` removes them"
+    print(f"{total:9.1f} MB in {len(stale)} places: {what if stale else 'nothing to remove'}")  # noqa: T201
+
+
+def _recipes() -> Iterator[Params]:
+    for path in sorted(paths.RECIPES.glob("*.yaml")):
+        with suppress(PodiumError):  # a recipe that no longer fits names nothing
+            yield load_params(path)
+
+
+def _cached(named: list[Params]) -> Iterator[tuple[Path, str]]:
+    """Yield the folders of the machine's cache whose fingerprint no backbone has."""
+    wanted = set()
+    for params in named:
+        for name, backbone in params.backbones.items():
+            with suppress(PodiumError):  # what this machine cannot run has no rows here
+                wanted.add(settle(backbone, f"backbones.{name}").fingerprint)
+    for kind in ("rows", "models"):
+        for folder in sorted((paths.cache() / kind).glob("[!.]*")):
+            if folder.name not in wanted:
+                yield folder, _described(paths.cache() / "rows" / folder.name / DESCRIPTION)
+
+
+def _outputs(named: list[Params], kind: str, suffix: str) -> Iterator[tuple[Path, str]]:
+    """Yield the features or predictions files of names that are gone, of any competition."""
+    wanted = set()
+    for params in named:
+        files = [*params.backbones, *params.imports.features] if kind == "features" else params.bank()
+        wanted |= {(params.competition, name) for name in files}
+    for path in sorted(Path(kind).glob(f"*/[!.]*{suffix}")):
+        if (path.parent.name, path.stem) not in wanted:
+            yield path, ""
+
+
+def _described(path: Path) -> str:
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        return ", ".join(str(facts[key]) for key in ("network", "precision", "resize", "pooling"))
+    except (OSError, ValueError, KeyError):
+        return ""
+
+
+def _n_bytes(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())

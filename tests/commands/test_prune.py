@@ -1,0 +1,68 @@
+from types import SimpleNamespace
+
+import pytest
+
+from podium import paths
+from podium.commands import prune
+from podium.config import Backbone
+from podium.extraction import settle
+
+HOG, COLOUR = Backbone(network="hog"), Backbone(network="color_histogram")
+
+
+def params(competition, backbones, bank=()):
+    imports = SimpleNamespace(features={"bought": "x.h5"})
+    return SimpleNamespace(competition=competition, backbones=backbones, imports=imports, bank=lambda: list(bank))
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    """A cache with rows of two backbones and of nobody's; outputs of names that are and are not in params.yaml."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PODIUM_CACHE", str(tmp_path / "cache"))
+    fingerprints = [settle(HOG, "").fingerprint, settle(COLOUR, "").fingerprint, "f" * 32]
+    files = [paths.cache() / kind / name / "0.rows" for kind in ("rows", "models") for name in fingerprints]
+    files += [paths.features("toy", name) for name in ("shape", "colour", "bought", "old")]
+    files += [paths.predictions("toy", name) for name in ("member", "old")] + [paths.features("other", "shape")]
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"x" * 1_000_000)
+    return SimpleNamespace(config=SimpleNamespace(params=params("toy", {"shape": HOG}, ["member"])), files=files)
+
+
+def gone(machine):
+    return {"/".join(file.parts[-3:]) for file in machine.files if not file.exists()}
+
+
+def test_nothing_is_removed_unless_asked(machine, capsys):
+    """A dry run lists what would go, with sizes."""
+    prune.run(machine.config)
+    out = capsys.readouterr().out
+    assert gone(machine) == set()
+    assert "features/toy/old.h5" in out
+    assert "features/toy/shape.h5" not in out
+    assert "8.0 MB in 8 places: nothing was removed" in out
+
+
+def test_what_no_params_name_is_removed(machine):
+    """Rows, exported models, features and predictions go; what params.yaml names stays, imports too."""
+    prune.run(machine.config, yes=True)
+    colour = settle(COLOUR, "").fingerprint
+    assert gone(machine) == {
+        *(f"{kind}/{name}/0.rows" for kind in ("rows", "models") for name in (colour, "f" * 32)),
+        "features/toy/old.h5",
+        "features/toy/colour.h5",
+        "predictions/toy/old.parquet",
+        "features/other/shape.h5",
+    }
+
+
+def test_what_a_recipe_names_stays(machine, monkeypatch, capsys):
+    """Recipes are params worth keeping: their rows and files are not stale."""
+    monkeypatch.setattr(prune, "_recipes", lambda: [params("toy", {"colour": COLOUR}), params("other", {"shape": HOG})])
+    prune.run(machine.config, yes=True)
+    assert {"features/toy/colour.h5", "features/other/shape.h5"}.isdisjoint(gone(machine))
+    assert (paths.cache() / "rows" / settle(COLOUR, "").fingerprint).exists()
+    capsys.readouterr()
+    prune.run(machine.config)
+    assert "0.0 MB in 0 places: nothing to remove" in capsys.readouterr().out
