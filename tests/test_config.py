@@ -153,3 +153,12 @@ def test_no_params_here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(PodiumError, match="repository's root"):
         config.load()
+
+
+def test_metadata_are_for_competitions_that_have_some(here):
+    """A flag that would do nothing is a mistake."""
+    edit("params.yaml", ["members", "logistic_lite0", "metadata"], True)
+    assert config.load().params.members["logistic_lite0"].metadata
+    edit("competitions/elpv.yaml", ["layout", "metadata"], [])
+    with pytest.raises(PodiumError, match=r"members\.logistic_lite0\.metadata: the competition names no columns"):
+        config.load()

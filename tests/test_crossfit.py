@@ -197,3 +197,12 @@ def test_backbones_are_put_side_by_side_by_id():
     one = crossfit.Block(np.array(["a", "b"]), np.array([[[1.0]], [[2.0]]]))
     two = crossfit.Block(np.array(["b", "a"]), np.array([[[20.0, 21.0]], [[10.0, 11.0]]]))
     assert crossfit.fused([one, two]).x[:, 0].tolist() == [[1, 10, 11], [2, 20, 21]]
+
+
+def test_metadata_stand_beside_the_features_in_every_view():
+    """Joined by id, not by position; numbers only."""
+    rows = rows_of(meta_age=[str(n / 2) for n in range(N)], meta_sex="1").sample(frac=1, random_state=0)
+    like = block_of(rows_of().iloc[[3, 1]], n_views=2)
+    np.testing.assert_array_equal(crossfit.tabular(rows, like).x, [[[1.5, 1]] * 2, [[0.5, 1]] * 2])
+    with pytest.raises(PodiumError, match=r"layout\.metadata: 'sex' must be a number: row_id 'r03', 'r01'"):
+        crossfit.tabular(rows.assign(meta_sex="m"), like)

@@ -70,6 +70,7 @@ class Member(Frozen):
 
     backbones: tuple[str, ...] = Field(min_length=1)
     head: Head
+    metadata: bool = False  # the competition's metadata columns, numbers, as features beside the images'
     select: Literal["all", "forward"] = "all"  # forward: only those backbones that help, by out-of-fold loss
 
 
@@ -162,9 +163,11 @@ def load(path: Path = paths.PARAMS) -> Config:
     competition = load_competition(params.competition, str(path))
     kind = competition.task.kind
     for name, model in params.models().items():
+        at = f"{path}: {'members' if name in params.members else 'fusions'}.{name}"
         if kind not in model.head.tasks:
-            at = f"{path}: {'members' if name in params.members else 'fusions'}.{name}.head"
-            raise PodiumError(f"{at}: it handles {', '.join(model.head.tasks)}; the competition's task is {kind}")
+            raise PodiumError(f"{at}.head: it handles {', '.join(model.head.tasks)}; the competition's task is {kind}")
+        if model.metadata and not competition.layout.metadata:
+            raise PodiumError(f"{at}.metadata: the competition names no columns in layout.metadata")
     return Config.model_construct(params=params, competition=competition)
 
 
@@ -284,10 +287,10 @@ def _member(spec: Any, where: str, backbones: Mapping[str, Any], *, fused: bool)
     used = tuple(spec[key]) if fused else (spec[key],)
     for name in used:
         _choose(name, backbones, f"{where}.{key}", "backbone")
-    own = ("backbones", "select") if fused else ("backbone",)
-    head = _plugin("heads", {k: v for k, v in spec.items() if k not in own}, where, "head")
-    select = {"select": spec["select"]} if fused and "select" in spec else {}
-    member: Member = _validated(Member, {"backbones": used, "head": head, **select}, f"{where}.")
+    own = ("metadata", "select") if fused else ("metadata",)
+    head = _plugin("heads", {k: v for k, v in spec.items() if k not in (key, *own)}, where, "head")
+    options = {name: spec[name] for name in own if name in spec}
+    member: Member = _validated(Member, {"backbones": used, "head": head, **options}, f"{where}.")
     return member
 
 

@@ -56,6 +56,21 @@ def fused(blocks: Sequence[Block]) -> Block:
     )
 
 
+def tabular(rows: pd.DataFrame, like: Block) -> Block:
+    """Return the metadata of a block's rows as features `(n, v, d)`, the same in every view.
+
+    Raises PodiumError where a column holds anything but numbers.
+    """
+    columns = [name for name in rows.columns if name.startswith("meta_")]
+    known = by_id(rows, like.row_id, "rows")
+    x = known[columns].apply(pd.to_numeric, errors="coerce")
+    if (wrong := x.isna()).any(axis=None):
+        column = wrong.any().idxmax()
+        ids = shown(known["row_id"][wrong[column]])
+        raise PodiumError(f"layout.metadata: {column.removeprefix('meta_')!r} must be a number: row_id {ids}")
+    return Block(like.row_id, np.repeat(x.to_numpy(np.float32)[:, None], like.x.shape[1], axis=1))
+
+
 def cross_fit(
     head: Head,
     task: Task,

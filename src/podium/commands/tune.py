@@ -107,7 +107,13 @@ def _circumstances(config: Config, member: Member) -> str:
     fixed = member.head.model_dump(mode="json", exclude=set(member.head.space))
     facts = [
         [digest(path) for path in files if path.exists()],
-        [type(member.head).__module__, fixed, member.metadata, competition.metric, competition.task.model_dump(mode="json")],
+        [
+            type(member.head).__module__,
+            fixed,
+            member.metadata,
+            competition.metric,
+            competition.task.model_dump(mode="json"),
+        ],
         [config.params.views.model_dump(mode="json"), config.params.submission.model_dump(mode="json")],
         config.params.seed,
     ]

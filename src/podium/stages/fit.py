@@ -9,7 +9,7 @@ from podium import paths
 from podium.config import Config
 from podium.contracts import features
 from podium.contracts.tables import FOLDS, IMAGES, ROWS
-from podium.crossfit import Block, block, cross_fit, fused
+from podium.crossfit import Block, block, cross_fit, fused, tabular
 from podium.heads import Head
 
 
@@ -22,9 +22,11 @@ class Given:
     learn: dict[str, Block]
     ask: dict[str, Block]
 
-    def predict(self, config: Config, head: Head, backbones: Sequence[str]) -> pd.DataFrame:
-        """Return one head's predictions from several backbones' features, side by side."""
+    def predict(self, config: Config, head: Head, backbones: Sequence[str], *, metadata: bool = False) -> pd.DataFrame:
+        """Return one head's predictions from several backbones' features, and the rows' metadata, side by side."""
         learn, ask = (fused([blocks[name] for name in backbones]) for blocks in (self.learn, self.ask))
+        if metadata:
+            learn, ask = (fused([images, tabular(self.rows, images)]) for images in (learn, ask))
         task, labels = config.competition.task, self.rows.attrs["labels"]
         return cross_fit(head, task, labels, self.rows, self.dealt, learn=learn, ask=ask, seed=config.params.seed)
 
@@ -33,7 +35,7 @@ def run(config: Config, name: str) -> None:
     """Cross-fit the member `name` on the features of its backbone."""
     member = config.params.members[name]
     given = read(config, member.backbones)
-    write(config, name, given.predict(config, member.head, member.backbones))
+    write(config, name, given.predict(config, member.head, member.backbones, metadata=member.metadata))
 
 
 def read(config: Config, backbones: Sequence[str], asked: Sequence[str] = ("train", "test")) -> Given:

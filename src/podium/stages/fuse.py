@@ -27,7 +27,7 @@ def run(config: Config, name: str) -> None:
     tried: dict[tuple[str, ...], pd.DataFrame] = {}
 
     def loss(backbones: tuple[str, ...]) -> float:
-        tried[backbones] = given.predict(config, member.head, backbones)
+        tried[backbones] = given.predict(config, member.head, backbones, metadata=member.metadata)
         return _loss(config, given.rows, tried[backbones])
 
     if member.select == "forward":
