@@ -1,5 +1,6 @@
 """Two classes: `p_0` is the probability of the positive one."""
 
+from collections.abc import Callable
 from typing import ClassVar, Literal, Self
 
 import numpy as np
@@ -11,7 +12,9 @@ from podium.contracts.submission import Answer
 from podium.contracts.table import Table
 from podium.contracts.tables import PROBABILITIES
 from podium.errors import PodiumError
+from podium.tasks import Loss
 from podium.tasks._columns import column, flags, numbers
+from podium.tasks._threshold import learnt
 
 
 class Task(tasks.Task):
@@ -24,6 +27,7 @@ class Task(tasks.Task):
     above: float | None = None  # positive where the column exceeds this number
     positive: str | None = None  # positive where the column is this label; without either, it holds 0 and 1
     answer: Literal["probability", "label"] = "probability"  # what the submission asks for
+    threshold: Literal["half", "learnt"] = "half"  # learnt suits a metric that takes labels, and no other
 
     @model_validator(mode="after")
     def _one_rule(self) -> Self:
@@ -60,6 +64,10 @@ class Task(tasks.Task):
     def decide(self, p: np.ndarray) -> np.ndarray:
         """Return `(n,)` int64: 1 from a probability of one half."""
         return (p[:, 0] >= 0.5).astype(np.int64)  # noqa: PLR2004  # one half
+
+    def adjustment(self, p: np.ndarray, y: np.ndarray, loss: Loss) -> Callable[[np.ndarray], np.ndarray]:
+        """Return the bend that puts the learnt threshold at one half, or nothing."""
+        return learnt(p, y, loss) if self.threshold == "learnt" else super().adjustment(p, y, loss)
 
     def prior(self, y: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
         """Return `(1,)`: the share of positives, which has the least log loss of all constants."""

@@ -1,6 +1,7 @@
 """Any number of labels a row: `p_0`, `p_1`, ... are the labels' probabilities, each by itself."""
 
-from typing import ClassVar, Self
+from collections.abc import Callable
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,9 @@ from podium.contracts.submission import Answer
 from podium.contracts.table import Table
 from podium.contracts.tables import PROBABILITIES
 from podium.errors import PodiumError
+from podium.tasks import Loss
 from podium.tasks._columns import column, flags
+from podium.tasks._threshold import learnt
 
 
 class Task(tasks.Task):
@@ -23,6 +26,7 @@ class Task(tasks.Task):
     target: str | None = None  # a column of names with `separator` between; an empty text is a row without labels
     separator: str = Field(" ", min_length=1)
     targets_of: tuple[str, ...] = ()  # instead: columns that hold 0 and 1
+    threshold: Literal["half", "learnt"] = "half"  # learnt suits a metric that takes labels, and no other
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -60,6 +64,10 @@ class Task(tasks.Task):
     def decide(self, p: np.ndarray) -> np.ndarray:
         """Return `(n, n_labels)` int64: 1 from a probability of one half."""
         return (p >= 0.5).astype(np.int64)  # noqa: PLR2004  # one half
+
+    def adjustment(self, p: np.ndarray, y: np.ndarray, loss: Loss) -> Callable[[np.ndarray], np.ndarray]:
+        """Return the bend that puts the learnt threshold at one half, or nothing."""
+        return learnt(p, y, loss) if self.threshold == "learnt" else super().adjustment(p, y, loss)
 
     def prior(self, y: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
         """Return `(n_labels,)`: the share of rows that have each label."""
