@@ -1,6 +1,7 @@
 """From a folder or a Kaggle competition to a YAML that works, on real competitions' layouts rebuilt small."""
 
 import io
+import re
 import zipfile
 
 import cv2
@@ -11,9 +12,9 @@ from ruamel.yaml import YAML
 from podium import config, new
 from podium.contracts.tables import ROWS
 from podium.errors import PodiumError
-from podium.stages import download
+from podium.stages import augment, bank, download, ensemble, extract, fit, fold, score, submit
 
-IMAGE = cv2.imencode(".jpg", np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8))[1].tobytes()
+RNG = np.random.default_rng(0)
 
 
 def zipped(members):
@@ -24,8 +25,12 @@ def zipped(members):
     return file.getvalue()
 
 
+def image():
+    return cv2.imencode(".jpg", RNG.integers(0, 256, (8, 8, 3), dtype=np.uint8))[1].tobytes()
+
+
 def images(pattern, ids):
-    return {pattern.format(name): IMAGE for name in ids}
+    return {pattern.format(name): image() for name in ids}
 
 
 def table(header, lines):
@@ -118,9 +123,7 @@ def whales():
 
 def flowers():
     """A folder per class and nothing else."""
-    return {
-        name: IMAGE for label in ("daisy", "rose") for name in images(f"photos/{label}/{label[0]}{{}}.jpg", range(8))
-    }
+    return images("photos/daisy/d{}.jpg", range(8)) | images("photos/rose/r{}.jpg", range(8))
 
 
 TABLE = {"kind": "table"}
@@ -199,6 +202,52 @@ def test_a_layout_is_guessed(root, case, capsys):
     assert "competitions/my-files.yaml is written; look through it" in out
     assert "not known: metric" in out
     assert "quarantined" not in out
+
+
+PARAMS = """
+competition: files
+seed: 1
+limit: null
+folds: {{scheme: {scheme}, k: 2, repeats: 1, file: null}}
+views: {{train: [identity], test: [identity]}}
+backbones: {{colour: {{network: color_histogram}}}}
+members: {{one: {{backbone: colour, head: {head}, metadata: {metadata}}}}}
+fusions: {{}}
+imports: {{predictions: {{}}, features: {{}}}}
+ensemble: {{method: mean}}
+submission: {{clip: null}}
+"""
+SUBMITTED = {
+    dogs_vs_cats: r"1,0\.\d+",
+    plant_pathology: r"Test_0(,0\.\d+){4}",
+    dog_breed: r"012c(,[\d.e-]+){120}",
+    pawpularity: r"0028,\d+\.\d+",
+    planet: r"test_0,[a-z ]*",
+    cifar: r"1,(cat|dog|frog)",
+    whales: r"001e\.jpg,(w_\d ?){5}",
+    flowers: r"(daisy/d|rose/r)\d,0\.\d+",
+}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
+def test_a_guess_leads_to_a_submission(root, case, monkeypatch):
+    """All stages run on what was guessed, and the gate lets the submission through: a competitor's first hour."""
+    monkeypatch.setenv("PODIUM_CACHE", str(root / "cache"))
+    put(root / "files", case())
+    new.run("files")
+    kind = config.load_competition("files").task.kind
+    params = PARAMS.format(
+        scheme={"regression": "binned", "multilabel": "multilabel"}.get(kind, "stratified"),
+        head="ridge" if kind == "regression" else "logistic",
+        metadata="true" if case is pawpularity else "false",
+    )
+    (root / "params.yaml").write_text(params)
+    loaded = config.load()
+    for stage, *name in ([fold], [augment], [extract, "colour"], [fit, "one"], [bank], [ensemble], [submit], [score]):
+        stage.run(loaded, *name)
+    header, first, *_ = (root / "submissions/files.csv").read_text().splitlines()
+    assert re.fullmatch(SUBMITTED[case], first)
+    assert header == (root / "data/files/sample_submission.csv").read_text().splitlines()[0]
 
 
 def test_the_made_up_labels_of_a_sample_are_no_solution(root):
