@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from podium import config, new
+from podium import config
+from podium.commands import new
 from podium.contracts.tables import ROWS
 from podium.errors import PodiumError
 from podium.stages import augment, bank, download, ensemble, extract, fit, fold, score, submit

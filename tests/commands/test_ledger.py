@@ -4,7 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from podium import ledger
+from podium.commands import ledger
+from podium.contracts import leaderboard
 from podium.errors import PodiumError
 
 HEADER = "time,competition,ref,commit,params,file,metric,naive,cross_fitted,public,private\n"
@@ -26,7 +27,7 @@ def board(tmp_path, monkeypatch):
 
 
 def shown(capsys, metric="log_loss", competition="toy"):
-    ledger.show(
+    ledger.run(
         SimpleNamespace(params=SimpleNamespace(competition=competition), competition=SimpleNamespace(metric=metric))
     )
     return capsys.readouterr().out
@@ -61,8 +62,8 @@ def test_correlation_of_cv_and_leader_board(board, capsys):
 
 def test_an_upload_is_put_once(board):
     """Its score takes the place of the line that waited for it; other lines stay as they are."""
-    entry = dict(zip(ledger.COLUMNS, LINES[3].split(","), strict=True))
-    ledger.put(entry | {"public": "0.41"})
+    entry = dict(zip(leaderboard.COLUMNS, LINES[3].split(","), strict=True))
+    leaderboard.put(entry | {"public": "0.41"}, board)
     assert board.read_text() == HEADER + "\n".join([*LINES[:3], LINES[4], LINES[3][:-2] + ",0.41,"]) + "\n"
 
 
@@ -76,4 +77,4 @@ def test_a_ledger_of_other_columns_is_refused(board):
     """A file of one's own with the same name is not overwritten."""
     board.write_text("team,score\n")
     with pytest.raises(PodiumError, match=r"leaderboard\.csv: there is no column 'time'"):
-        ledger.read()
+        leaderboard.read(board)

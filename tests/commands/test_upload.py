@@ -6,7 +6,9 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from podium import gate, ledger, plugins, upload
+from podium import paths, plugins
+from podium.commands import check, upload
+from podium.contracts import leaderboard
 from podium.contracts.tables import ROWS
 from podium.errors import PodiumError
 from podium.sources.folder import Source as Folder
@@ -54,7 +56,7 @@ def test_an_upload_ends_with_its_score_in_the_ledger(toy, kaggle, monkeypatch, c
     monkeypatch.setattr("time.sleep", scored(kaggle, publicScore="0.33", privateScore="0.35"))
     upload.run(toy)
     assert kaggle.uploaded == CSV.encode()
-    (line,) = ledger.read().to_dict("records")
+    (line,) = leaderboard.read(paths.LEADERBOARD).to_dict("records")
     assert (line["public"], line["private"], line["naive"], line["cross_fitted"]) == ("0.33", "0.35", "0.3", "0.31")
     message = kaggle.submissions[0]["description"]
     assert message == f"{line['commit']} params {line['params']} CV 0.31"
@@ -69,7 +71,7 @@ def test_a_score_that_does_not_come_is_left_open(toy, kaggle, monkeypatch, capsy
     monkeypatch.setattr("time.sleep", waits.append)
     upload.run(toy)
     assert 550 < sum(waits) < 700
-    assert ledger.read()["public"].isna().tolist() == [True]
+    assert leaderboard.read(paths.LEADERBOARD)["public"].isna().tolist() == [True]
     assert "Kaggle has not scored it yet" in capsys.readouterr().out
 
 
@@ -84,7 +86,7 @@ def test_the_same_file_is_not_uploaded_twice(toy, kaggle, monkeypatch):
     assert len(kaggle.submissions) == 1
     monkeypatch.setattr("time.sleep", scored(kaggle, publicScore="0.33"))
     upload.run(toy, again=True)
-    assert len(ledger.read()) == 2
+    assert len(leaderboard.read(paths.LEADERBOARD)) == 2
 
 
 def test_a_file_that_the_gate_refuses_is_never_sent(toy, kaggle, tmp_path):
@@ -118,7 +120,7 @@ def test_an_upload_that_breaks_is_told(toy, kaggle):
     kaggle.fail("/upload", lambda handler: handler.reply(400))
     with pytest.raises(PodiumError, match=r"Kaggle did not take submissions/toy\.csv: .*; run again"):
         upload.run(toy)
-    assert ledger.read().empty
+    assert leaderboard.read(paths.LEADERBOARD).empty
 
 
 def test_a_refusal_names_what_to_do(toy, kaggle):
@@ -137,10 +139,10 @@ def test_only_kaggle_takes_uploads(toy, kaggle, tmp_path):
 
 def test_check_tells_what_is_right(toy, capsys, tmp_path):
     """By default the competition's own submission; any other file too."""
-    gate.show(toy)
+    check.run(toy)
     assert "submissions/toy.csv: 2 lines, as toy wants them" in capsys.readouterr().out
     (tmp_path / "mine.csv").write_text(CSV)
-    gate.show(toy, "mine.csv")
+    check.run(toy, "mine.csv")
     (tmp_path / "mine.csv").write_text(CSV.replace("a,", "x,"))
     with pytest.raises(PodiumError, match=r"mine\.csv: line 2: 'x,0.1': this id is not in the sample"):
-        gate.show(toy, "mine.csv")
+        check.run(toy, "mine.csv")

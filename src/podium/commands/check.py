@@ -4,11 +4,11 @@ from pathlib import Path
 
 from podium import paths
 from podium.config import Competition, Config, load_competition
-from podium.contracts.submission import check, read_sample
+from podium.contracts import submission
 from podium.contracts.tables import ROWS
 
 
-def show(config: Config, file: str | None = None) -> None:
+def run(config: Config, file: str | None = None) -> None:
     """Check a file (by default the competition's submission) and print what is in it; raises PodiumError."""
     path = Path(file) if file else paths.submission(config.params.competition)
     # submissions/X.csv belongs to competition X, whatever params.yaml is at now.
@@ -19,7 +19,7 @@ def show(config: Config, file: str | None = None) -> None:
 
 def passed(path: Path, name: str, competition: Competition) -> int:
     """Return the number of lines of a file that passes the gate; raises PodiumError for one that does not."""
-    sample = read_sample(paths.data(name, "sample_submission.csv"))
+    sample = submission.read_sample(paths.data(name, "sample_submission.csv"))
     labels = ROWS.read(paths.data(name, "rows.parquet")).attrs["labels"]
     answers = competition.task.answers(labels, list(sample.columns[1:]))
-    return len(check(path, sample, answers, str(path)))
+    return len(submission.check(path, sample, answers, str(path)))

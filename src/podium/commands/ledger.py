@@ -1,20 +1,14 @@
-"""leaderboard.csv: every upload with its scores here and there; `podium ledger` reads what they say together."""
+"""`podium ledger`: what the uploads say together, and which two to pick for the final score."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 
 from podium import metrics, paths
 from podium.config import Config
-from podium.contracts import csv_table
+from podium.contracts import leaderboard
 from podium.errors import PodiumError
 
-COLUMNS = (
-    "time", "competition", "ref", "commit", "params", "file", "metric", "naive", "cross_fitted", "public", "private",
-)  # fmt: skip
-_NUMBERS = ["naive", "cross_fitted", "public", "private"]
 _ENOUGH = 3  # uploads with both scores, for a correlation
 
 
@@ -26,38 +20,15 @@ class Picks:
     bold: pd.Series | None
 
 
-def read(path: Path = paths.LEADERBOARD) -> pd.DataFrame:
-    """Return the ledger as text, empty where there is none; raises PodiumError for a file of other columns."""
-    if not path.exists():
-        return pd.DataFrame(columns=list(COLUMNS), dtype="str")
-    table = csv_table.read(path.read_bytes(), str(path))
-    csv_table.require(table, COLUMNS, str(path))
-    return table
-
-
-def put(entry: Mapping[str, object], path: Path = paths.LEADERBOARD) -> None:
-    """Add a line, or replace the one of the same competition and `ref`."""
-    line = pd.DataFrame([{name: str(entry[name]) for name in COLUMNS}], dtype="str")
-    known = read(path)
-    same = (known["competition"] == line["competition"][0]) & (known["ref"] == line["ref"][0])
-    csv_table.write(pd.concat([known[~same], line], ignore_index=True), path)
-
-
-def show(config: Config) -> None:
+def run(config: Config) -> None:
     """Print the uploads of the competition, how CV and leader board go together, and the two final picks."""
     name = config.params.competition
-    own = numbers(read(), name)
+    own = leaderboard.of(name, paths.LEADERBOARD)
     if own.empty:
         raise PodiumError(f"{paths.LEADERBOARD}: no upload of {name} yet; `podium upload` makes one")
     metric = metrics.find(config.competition.metric, f"{paths.competition(name)}: metric")
     print(own.drop(columns="competition").to_string(index=False, na_rep=""))  # noqa: T201  # the answer
     print(f"\n{_correlation(own)}\n{_choice(picks(own, lower_is_better=metric.direction == 'lower'))}")  # noqa: T201
-
-
-def numbers(ledger: pd.DataFrame, competition: str) -> pd.DataFrame:
-    """Return the competition's lines with scores as numbers, NaN where there is none yet."""
-    own = ledger[ledger["competition"] == competition].reset_index(drop=True)
-    return own.assign(**{name: pd.to_numeric(own[name], errors="coerce") for name in _NUMBERS})
 
 
 def picks(own: pd.DataFrame, *, lower_is_better: bool) -> Picks:

@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from podium import gate, ledger, paths
+from podium import paths
+from podium.commands import check
 from podium.config import Config
+from podium.contracts import leaderboard
 from podium.contracts.files import digest
 from podium.errors import PodiumError
 from podium.kaggle_api import connect, explained
@@ -23,7 +25,7 @@ def run(config: Config, *, again: bool = False) -> None:
     if slug is None:
         raise PodiumError(f"{paths.competition(name)}: source.kind: only a competition of Kaggle takes uploads")
     file = paths.submission(name)
-    gate.passed(file, name, config.competition)
+    check.passed(file, name, config.competition)
     entry = _entry(config, file)
     _refuse_twins(entry, again=again)
     api = connect()
@@ -31,9 +33,10 @@ def run(config: Config, *, again: bool = False) -> None:
         _ask_for_quota(api, slug)
         ref = _submit(api, file, slug, f"{entry['commit']} params {entry['params']} CV {entry['cross_fitted']}")
         # At once, so that an impatient Ctrl-C forgets nothing; again when the score is there.
-        ledger.put(entry | {"ref": ref, "public": "", "private": ""})
+        leaderboard.put(entry | {"ref": ref, "public": "", "private": ""}, paths.LEADERBOARD)
         done = _scored(api, slug, ref)
-    ledger.put(entry | {"ref": ref, "public": done.public_score or "", "private": done.private_score or ""})
+    scores = {"public": done.public_score or "", "private": done.private_score or ""}
+    leaderboard.put(entry | {"ref": ref} | scores, paths.LEADERBOARD)
     waiting = "" if done.public_score else "; Kaggle has not scored it yet"
     print(f"public {done.public_score or '?'}, CV {entry['cross_fitted']}: see `podium ledger`{waiting}")  # noqa: T201
 
@@ -66,7 +69,7 @@ def _commit() -> str:
 
 
 def _refuse_twins(entry: dict[str, Any], *, again: bool) -> None:
-    known = ledger.read()
+    known = leaderboard.read(paths.LEADERBOARD)
     twins = known[(known["competition"] == entry["competition"]) & (known["file"] == entry["file"])]
     if len(twins) and not again:
         last = twins.iloc[-1]
