@@ -10,6 +10,7 @@ TOKENS = np.concatenate([np.full((2, 3, 5), 99.0, np.float32), MAPS.reshape(2, 1
 BY_HAND = {
     "avg": MAPS.mean(axis=(1, 2)),
     "max": MAPS.max(axis=(1, 2)),
+    "avg_max": np.concatenate([MAPS.mean(axis=(1, 2)), MAPS.max(axis=(1, 2))], axis=1),
     "gem": (np.maximum(MAPS, 1e-6).astype(np.float64) ** 3).mean(axis=(1, 2)) ** (1 / 3),
 }
 

@@ -33,6 +33,13 @@ def maximum(maps: Any, n_prefix: int) -> Any:
     return ops.max(places, axis=axes)
 
 
+def average_and_maximum(maps: Any, n_prefix: int) -> Any:
+    """Return the mean, then the maximum over places, `(n, 2 d)`: what is common, and what is rare like a crack."""
+    from keras import ops
+
+    return ops.concatenate([average(maps, n_prefix), maximum(maps, n_prefix)], axis=-1)
+
+
 def generalised_mean(maps: Any, n_prefix: int) -> Any:
     """Return the mean of cubes over places, and its cube root (GeM; negative values count as zero)."""
     from keras import ops
@@ -55,6 +62,7 @@ def as_it_is(vectors: Any, n_prefix: int) -> Any:  # noqa: ARG001  # a vector ha
 POOLINGS: dict[str, Callable[[Any, int], Any]] = {
     "avg": average,
     "max": maximum,
+    "avg_max": average_and_maximum,
     "gem": generalised_mean,
     "cls": class_token,
     "head": as_it_is,  # the network's own pooling

@@ -74,7 +74,7 @@ def test_logits_are_the_classifiers_without_its_softmax():
 
 
 WRONG = [
-    ("resnet50", (224, "median", ()), "here.pooling: no 'median' here; choose one of: avg, max, gem, logits"),
+    ("resnet50", (224, "median", ()), "here.pooling: no 'median' here; choose one of: avg, max, avg_max, gem, logits"),
     ("hog", (64, "avg", ()), "here.pooling: no 'avg' here; choose one of: none"),
     ("resnet50", (224, "avg", ("conv9",)), "here.layers: 'conv9' must be one of these, once: conv2_block3_out, "),
     ("vgg16", (224, "avg", ("block1_pool", "block1_pool")), "here.layers: 'block1_pool' must be one of these, once"),

@@ -24,7 +24,7 @@ class Application(KerasNetwork):
     @property
     def poolings(self) -> tuple[str, ...]:
         """See Network."""
-        return ("avg", "max", "gem", "logits")
+        return ("avg", "max", "avg_max", "gem", "logits")
 
     @property
     def layers(self) -> tuple[str, ...]:

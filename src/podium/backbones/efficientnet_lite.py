@@ -49,7 +49,7 @@ class EfficientNetLite(KerasNetwork):
     @property
     def poolings(self) -> tuple[str, ...]:
         """See Network."""
-        return ("avg", "max", "gem", "logits")
+        return ("avg", "max", "avg_max", "gem", "logits")
 
     @property
     def layers(self) -> tuple[str, ...]:
