@@ -41,9 +41,10 @@ HELPERS = {
     "ledger": ("commands.ledger", "run"),
     "leaks": ("guard", "show"),
     "prune": ("commands.prune", "run", "yes"),
+    "reference": ("commands.reference", "run"),
     "use": ("recipes", "use", "name"),
 }
-WITHOUT_CONFIG = ("compare", "new", "use")
+WITHOUT_CONFIG = ("compare", "new", "reference", "use")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -85,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("leaks", help="look for copies, shared groups and telling metadata; say what each model saw")
     prune = commands.add_parser("prune", help="list cached rows and outputs that no params name any more")
     prune.add_argument("--yes", action="store_true", help="remove them")
+    commands.add_parser("reference", help="print every key of params.yaml and of a competition, as Markdown")
     use = commands.add_parser("use", help="put a recipe in place as params.yaml")
     use.add_argument("name", metavar="RECIPE", help="a name in recipes/, without .yaml")
     return parser

@@ -54,6 +54,7 @@ class _Copy:
         self.folder = folder
         try:
             self._files = DVCFileSystem(".", rev=None if name == WORKSPACE else name)
+            _ = self._files.repo  # looked up only now
         except DvcException as error:
             raise PodiumError(f"{error}; give a git revision, a DVC experiment or {WORKSPACE}") from None
 

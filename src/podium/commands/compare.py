@@ -27,7 +27,7 @@ class Line:
     difference: Difference
 
 
-def show(a: str, b: str) -> None:
+def run(a: str, b: str) -> None:
     """Print the comparison of two revisions."""
     print(text(revisions.read(a), revisions.read(b)))  # noqa: T201  # what the command is for
 

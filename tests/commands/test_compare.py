@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from podium import compare, config
+from podium import config
+from podium.commands import compare
 from podium.errors import PodiumError
 from podium.revisions import ENSEMBLE, Revision
 from podium.tasks.binary import Task

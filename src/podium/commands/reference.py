@@ -1,0 +1,112 @@
+"""`podium reference`: every key of params.yaml and of a competition's YAML, from the models that check them."""
+
+import inspect
+import types
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from podium import config, plugins
+from podium.backbones import NETWORKS
+from podium.frozen import Frozen
+from podium.images import Resize
+from podium.metrics import METRICS
+from podium.pooling import POOLINGS
+from podium.views import VIEWS
+
+HEAD = """# Params reference
+
+Written by `podium reference > docs/params.md` from the models that check `params.yaml` and `competitions/*.yaml`;
+a test keeps it current. A key without a default is required.
+"""
+# Plug-ins are chosen by a name: section of this page, kind, where the name stands.
+_CHOICES = (
+    ("Heads", "heads", "members.NAME.head, fusions.NAME.head"),
+    ("Ensemble methods", "ensembles", "ensemble.method"),
+    ("Sources", "sources", "competition: source.kind"),
+    ("Layouts", "layouts", "competition: layout.kind"),
+    ("Tasks", "tasks", "competition: task.kind"),
+)
+_NAMES = {
+    "Networks": NETWORKS,
+    "Views": VIEWS,
+    "Poolings": POOLINGS,
+    "Metrics": [*METRICS, "map@K", "top@K", "module:function"],
+}
+
+
+def run() -> None:
+    """Print the reference as Markdown."""
+    print(text())  # noqa: T201  # the command's answer
+
+
+def text() -> str:
+    """Return the reference as Markdown."""
+    models = {
+        "params.yaml": config.Params,
+        "folds": config.Folds,
+        "views": config.Views,
+        "backbones.NAME": config.Backbone,
+        "backbones.NAME.resize": Resize,
+        "imports": config.Imports,
+        "submission": config.Submission,
+        "competitions/NAME.yaml": config.Competition,
+        "holdout, of a competition": config.Holdout,
+        "submission, of a competition": config.Sample,
+    }
+    parts = [HEAD, *(_section("##", title, model) for title, model in models.items())]
+    for title, kind, place in _CHOICES:
+        parts.append(f"## {title}\n\n`{place}`; every other key beside it is an option of the chosen one.")
+        parts += [_section("###", name, plugins.find(kind, name, kind)) for name in plugins.names(kind)]
+    parts += [f"## {title}\n\n{', '.join(f'`{name}`' for name in sorted(names))}." for title, names in _NAMES.items()]
+    return "\n\n".join(part.strip() for part in parts)
+
+
+def _section(level: str, title: str, model: Any) -> str:
+    fields = "\n".join(_rows(model))
+    table = f"\n\n| key | value | default |\n|---|---|---|\n{fields}" if fields else ""
+    return f"{level} {title}\n\n{inspect.getdoc(model)}{table}"
+
+
+def _rows(model: Any) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        default = "" if field.is_required() else f"`{_plain(field.get_default(call_default_factory=True))}`"
+        yield f"| `{name}` | {_described(field).replace('|', chr(92) + '|')} | {default} |"
+
+
+def _described(field: FieldInfo) -> str:
+    limits = [_limit(item) for item in field.metadata]
+    return ", ".join([_type(field.annotation), *filter(None, limits)])
+
+
+def _limit(item: Any) -> str:
+    signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<", "min_length": "at least"}
+    return ", ".join(f"{sign} {getattr(item, key)}" for key, sign in signs.items() if hasattr(item, key))
+
+
+def _type(annotation: Any) -> str:
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type(inner[0])
+    if origin is Literal:
+        return " or ".join(f"`{choice}`" for choice in inner)
+    if origin in (Union, types.UnionType):
+        return " or ".join(_type(one) for one in inner)
+    if origin is tuple:
+        many = [one for one in inner if one is not Ellipsis]
+        return f"list of {_type(many[0])}" if Ellipsis in inner else f"list of {len(many)}: {_type(many[0])}"
+    if origin is dict:
+        return f"{_type(inner[1])}, by {'name' if inner[0] is str else _type(inner[0])}"
+    names = {str: "text", int: "whole number", float: "number", bool: "true or false", type(None): "null"}
+    return names.get(annotation) or f"see {annotation.__name__}"
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, Frozen):
+        return "its own defaults"
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_plain, value))}]"
+    return str(value).lower() if isinstance(value, bool) else str(value)
