@@ -1,6 +1,7 @@
 """extract over a small competition of PNG files and a network that needs no TensorFlow."""
 
 import hashlib
+import io
 import json
 import re
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from podium import images, paths, views
 from podium.backbones import NETWORKS
@@ -192,11 +194,48 @@ def test_a_full_disk_ends_in_one_line_and_keeps_what_was_done(toy, capsys, monke
     assert computed(capsys) == (4, 6)
 
 
-def test_an_image_that_cannot_be_read_any_more_is_named(toy):
-    """A raw file that was damaged after prepare ends in one line with source and id."""
-    (toy.raw / "c.png").write_bytes(b"")
-    with pytest.raises(PodiumError, match=r"^'c\.png': image 'c' cannot be read: the file is empty"):
+def saved(image, form, **options):
+    file = io.BytesIO()
+    image.save(file, form, **options)
+    return file.getvalue()
+
+
+def test_every_kind_of_image_gives_features(toy):
+    """Odd colours, depths, turns, sizes and names: each gives a row of shares of its pixels that sum to one."""
+    rgb = Image.fromarray(np.random.default_rng(0).integers(0, 256, (12, 8, 3), dtype=np.uint8))
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    kinds = {
+        "cmyk": saved(rgb.convert("CMYK"), "JPEG"),
+        "sixteen bits": cv2.imencode(".png", np.full((5, 5), 40_000, np.uint16))[1].tobytes(),
+        "gray": saved(rgb.convert("L"), "PNG"),
+        "palette": saved(rgb.convert("P"), "PNG"),
+        "alpha": saved(rgb.convert("RGBA"), "PNG"),
+        "exif": saved(rgb, "JPEG", exif=turned),
+        "one pixel": saved(rgb.crop((0, 0, 1, 1)), "PNG"),
+        "20,000 px": saved(rgb.resize((20_000, 3)), "PNG"),
+        "a JPEG called PNG": saved(rgb, "JPEG"),
+        "ünïcode\nand a line feed": saved(rgb, "BMP"),
+    }
+    for name, content in kinds.items():
+        (toy.raw / f"{name}.png").write_bytes(content)
+    add_tables(list(kinds), toy.raw)
+    extract.run(make_config(), "tiny")
+    found = features.read(toy.output)
+    assert set(found.index["image_id"]) == set(kinds)
+    np.testing.assert_allclose(found.matrix.astype(np.float32).sum(axis=1), 1.0, atol=5e-3)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n cut short", b"<html>not found</html>"])
+def test_no_crash_loses_finished_rows(toy, capsys, content):
+    """An image that was damaged after prepare stops the run in one line; the batches before it are kept."""
+    sound = (toy.raw / "e.png").read_bytes()
+    (toy.raw / "e.png").write_bytes(content)
+    with pytest.raises(PodiumError, match=r"^'e\.png': image 'e' cannot be read: "):
         extract.run(make_config(), "tiny")
+    (toy.raw / "e.png").write_bytes(sound)
+    extract.run(make_config(), "tiny")
+    assert computed(capsys) == (8, 2)
 
 
 def test_a_plan_for_unknown_images_is_refused(toy):
