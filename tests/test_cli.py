@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from podium import cli, recipes
+from podium import cli
+from podium.commands import use
 from podium.errors import PodiumError
 
 ROOT = Path(__file__).parents[1]
@@ -76,8 +77,8 @@ def repository(tmp_path, monkeypatch):
 
 def test_use_puts_a_recipe_in_place(repository):
     """Committed params give way, and one recipe gives way to another."""
-    recipes.use("one")
-    recipes.use("two")
+    use.run("one")
+    use.run("two")
     assert (repository / "params.yaml").read_bytes() == (repository / "recipes/two.yaml").read_bytes()
 
 
@@ -86,14 +87,14 @@ def test_use_refuses_to_lose_edits(repository):
     edited = (repository / "params.yaml").read_text() + "# not saved anywhere\n"
     (repository / "params.yaml").write_text(edited)
     with pytest.raises(PodiumError, match="uncommitted edits"):
-        recipes.use("one")
+        use.run("one")
     assert (repository / "params.yaml").read_text() == edited
 
 
 def test_use_lists_the_recipes(repository):
     """A wrong name lists the right ones."""
     with pytest.raises(PodiumError, match="choose one of: one, two"):
-        recipes.use("three")
+        use.run("three")
 
 
 def test_the_default_recipe_is_the_shipped_params():

@@ -30,8 +30,8 @@ STAGES = {
 
 # Command -> module, function and the arguments that it takes after the configuration.
 HELPERS = {
-    "check-params": ("preflight", "check"),
-    "scores": ("scores", "show"),
+    "check-params": ("commands.check_params", "run"),
+    "scores": ("commands.scores", "run"),
     "compare": ("commands.compare", "run", "a", "b"),
     "new": ("commands.new", "run", "what"),
     "check": ("commands.check", "run", "file"),
@@ -42,7 +42,7 @@ HELPERS = {
     "leaks": ("guard", "show"),
     "prune": ("commands.prune", "run", "yes"),
     "reference": ("commands.reference", "run"),
-    "use": ("recipes", "use", "name"),
+    "use": ("commands.use", "run", "name"),
 }
 WITHOUT_CONFIG = ("compare", "new", "reference", "use")
 

@@ -186,7 +186,7 @@ def load_params(path: Path = paths.PARAMS) -> Params:
             for name, spec in (raw.get(section) or {}).items()
         }
     read["ensemble"] = _methods(raw.get("ensemble"), f"{where}ensemble")
-    params = _validated(Params, read, where)
+    params: Params = _validated(Params, read, where)
     if not _COMPETITION_NAME.fullmatch(params.competition):
         raise PodiumError(f"{where}competition: {params.competition!r} must match {_COMPETITION_NAME.pattern}")
     for name, backbone in params.backbones.items():
@@ -213,7 +213,7 @@ def load_competition(name: str, params_file: str = "params.yaml") -> Competition
     read = dict(raw)
     for key, kind in (("source", "sources"), ("layout", "layouts"), ("task", "tasks")):
         read[key] = _plugin(kind, raw.get(key), f"{path}: {key}", "kind")
-    competition = _validated(Competition, read, f"{path}: ")
+    competition: Competition = _validated(Competition, read, f"{path}: ")
     for metric in competition.all_metrics():
         at = f"{path}: {'metric' if metric == competition.metric else 'metrics'}"
         found = find_metric(metric, at)

@@ -130,7 +130,7 @@ def _scorer(config: Config, member: Member) -> Callable[[Head], float]:
         found = given.predict(config, head, member.backbones, metadata=member.metadata)
         truth = by_id(given.rows, found["row_id"], "rows")
         p = config.params.submission.apply(found[columns].to_numpy())
-        return metric.loss(task.targets(truth), p, task, truth["weight"].to_numpy())
+        return metric.loss(task.targets(truth), p, task)
 
     return loss
 

@@ -15,7 +15,7 @@ from podium.contracts.files import atomic
 from podium.errors import PodiumError, shown
 
 _METADATA = b"podium"
-_DTYPES = {"text": "str", "int": "int64", "float": "float64", "float32": "float32", "bool": "bool"}
+_DTYPES: dict[str, Any] = {"text": "str", "int": "int64", "float": "float64", "float32": "float32", "bool": "bool"}
 
 
 @dataclass(frozen=True)
@@ -82,14 +82,13 @@ class Table:
         return frame[known + others]
 
     def _checked(self, frame: pd.DataFrame, name: str, column: Column, where: str) -> pd.Series:
-        values = frame[name]
+        values: pd.Series = frame[name]
         missing = values.isna()
         if missing.any() and not column.nullable:
             raise PodiumError(f"{where}: column {name!r} has no value for {self._ids(frame, missing)}")
         try:
             # A nullable number keeps its gaps as NaN, so it is a float; ids and flags have no gaps.
-            dtype = "float64" if column.nullable and column.dtype == "int" else _DTYPES[column.dtype]
-            values = values.astype(dtype)
+            values = values.astype(_DTYPES["float" if column.nullable and column.dtype == "int" else column.dtype])
         except (ValueError, TypeError) as error:
             raise PodiumError(f"{where}: column {name!r} must be {column.dtype} ({error})") from None
         if column.choices is not None:

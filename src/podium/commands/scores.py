@@ -12,7 +12,7 @@ from podium.contracts import csv_table
 from podium.errors import PodiumError
 
 
-def show(config: Config) -> None:
+def run(config: Config) -> None:
     """Print the members, the best first, then the ensemble: naive, cross-fitted and held-out."""
     name = config.params.competition
     bank = csv_table.read(_bytes(paths.bank_table(name)), str(paths.bank_table(name)))

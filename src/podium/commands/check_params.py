@@ -6,7 +6,7 @@ from podium.errors import PodiumError
 from podium.extraction import settle
 
 
-def check(config: Config) -> None:
+def run(config: Config) -> None:
     """Raise PodiumError for the first thing that is missing: an engine's precision, weights, or a folds file."""
     params = config.params
     for name, backbone in params.backbones.items():

@@ -1,6 +1,7 @@
 """Recipes: complete params.yaml files worth keeping, each opening with its command and the score it reached."""
 
 import subprocess
+from pathlib import Path
 
 from podium import paths
 from podium.config import load_params
@@ -8,7 +9,7 @@ from podium.contracts.files import atomic
 from podium.errors import PodiumError
 
 
-def use(name: str) -> None:
+def run(name: str) -> None:
     """Put recipes/NAME.yaml in place as params.yaml, unless that would lose edits that nothing else holds."""
     recipes = {path.stem: path for path in sorted(paths.RECIPES.glob("*.yaml"))}
     if name not in recipes:
@@ -22,7 +23,7 @@ def use(name: str) -> None:
     print(f"{paths.PARAMS} is now {recipes[name]}")  # noqa: T201  # the answer to the command
 
 
-def _is_recipe(recipes: list[paths.Path]) -> bool:
+def _is_recipe(recipes: list[Path]) -> bool:
     content = paths.PARAMS.read_bytes()
     return any(recipe.read_bytes() == content for recipe in recipes)
 

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from podium import scores
+from podium.commands import scores
 
 BANK = pd.DataFrame(
     {"member": ["lite_one", "b"], "log_loss": ["0.3", "0.4"], "accuracy": ["0.9", "0.8"]}
