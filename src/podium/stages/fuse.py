@@ -57,7 +57,7 @@ def _loss(config: Config, rows: pd.DataFrame, predictions: pd.DataFrame) -> floa
     truth = by_id(rows, train["row_id"], "rows")
     metric = metrics.METRICS["rmse" if task.kind == "regression" else "log_loss"]
     p = train[task.columns(rows.attrs["labels"])].to_numpy()
-    return metric.loss(task.targets(truth), p, task, truth["weight"].to_numpy())
+    return metric.loss(task.targets(truth), p, task)
 
 
 def _write_path(steps: list[Step], table: Path, picture: Path) -> None:
