@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 RUN := PATH="$(abspath $(BIN)):$$PATH" TF_CPP_MIN_LOG_LEVEL=2 DVC_NO_ANALYTICS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup submission test lint check lock clean
+.PHONY: help setup submission report test lint check lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -25,6 +25,11 @@ submission: setup  ## download, extract, fit, ensemble: ends with submissions/<c
 	@$(RUN) podium check-params
 	@$(RUN) dvc repro
 	@$(RUN) podium scores
+
+report: setup  ## one page of scores, charts and images: reports/<competition>/report.html
+	@$(RUN) podium check-params
+	@$(RUN) dvc repro report
+	@echo "see reports/*/report.html"
 
 test: setup  ## every test
 	@$(RUN) pytest -n auto --dist loadgroup
