@@ -34,6 +34,9 @@ report: setup  ## one page of scores, charts and images: reports/<competition>/r
 test: setup  ## every test
 	@$(RUN) pytest -n auto --dist loadgroup
 
+test-jax: setup  ## the Keras engine's tests with JAX in the place of TensorFlow
+	@$(RUN) KERAS_BACKEND=jax pytest tests/engines tests/backbones
+
 lint: setup  ## style, types and import rules
 	@$(RUN) ruff check .
 	@$(RUN) ruff format --check .
