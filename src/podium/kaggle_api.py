@@ -15,7 +15,7 @@ def connect() -> Any:
     # Importing the package logs in already, and what it prints on failure runs over many lines.
     with contextlib.redirect_stdout(io.StringIO()), explained("", "log in"):
         try:
-            from kaggle.api.kaggle_api_extended import KaggleApi  # type: ignore[import-untyped]
+            from kaggle.api.kaggle_api_extended import KaggleApi
         except ImportError:
             raise PodiumError("the Kaggle client is not installed; run `pip install kaggle`") from None
         api = KaggleApi()
