@@ -1,6 +1,7 @@
 """End-to-end extraction, images per second: each engine and precision of this machine, against Keras in float32.
 
     python benchmarks/extraction.py [--network efficientnet_lite0] [--images 256] [--rounds 5]
+        [--peers peers/bin/python] [--random-weights]
 
 From files in an archive to rows in the cache, with the model loaded.
 The limit is what the machine could do if nothing ever waited: one over engine time per image with pixels in memory
@@ -8,9 +9,12 @@ plus decoding time per image over the number of cores, since both share them.
 """
 
 import argparse
+import json
 import math
+import subprocess
 import tempfile
 import time
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,9 +28,10 @@ from podium.contracts.tables import IMAGES
 from podium.engines import Engine
 from podium.extraction import Extraction, Image, Row, settle, workers
 from podium.images import Reader, Resize, resize
+from podium.plugins import find
 
 BATCH = 32
-CHOICES = (("keras", "float32"), ("openvino", "float32"), ("openvino", "bfloat16"))
+CHOICES = (("keras", "float32"), ("openvino", "float32"), ("openvino", "bfloat16"), ("openvino", "float16"))
 
 
 @dataclass
@@ -38,39 +43,89 @@ class Contender:
     engine: Engine
     alone_s: float = math.inf  # with pixels in memory
     whole_s: float = math.inf  # from the archive to the row cache
+    waiting: float = 0.0  # share of that time in which the engine had nothing to do
 
 
 def main() -> None:
     """Print one line per engine and precision; rounds alternate between them, and the best of each counts."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--network", default="efficientnet_lite0", choices=NETWORKS)
-    parser.add_argument("--images", type=int, default=256)
+    parser.add_argument("--images", type=int, default=256, help="a multiple of the batch, 32")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--random-weights", action="store_true", help="they change no speed")
+    parser.add_argument("--peers", help="a Python with benchmarks/extraction_peers.txt, for efficientnet_lite0")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         extraction_data.make(folder, arguments.images)
-        contenders = [contender(arguments.network, *choice, folder) for choice in CHOICES]
-        decode_s = math.inf
+        peers = start_peers(arguments.peers, folder) if arguments.peers else None
+        contenders = [contender(arguments, *choice, folder) for choice in CHOICES if runs_here(*choice)]
+        decode_s, others = math.inf, {}
         for _ in range(arguments.rounds):
             decode_s = min(decode_s, decoding(folder, contenders[0].extraction.px))
             for one in contenders:
                 one.alone_s = min(one.alone_s, alone(one))
-                one.whole_s = min(one.whole_s, whole(one, folder))
-    print(f"{arguments.network}, batch {BATCH}, {workers()} cores; decoding {decode_s * 1e3:.2f} ms of one core each")
+                whole(one, folder)
+            for peer, speed in (ask(peers) if peers else {}).items():
+                others[peer] = max(speed, others.get(peer, 0.0))
+        if peers:
+            peers.stdin.close()
+            peers.wait()
+    report(arguments.network, contenders, others, decode_s)
+
+
+def report(network: str, contenders: list[Contender], others: dict[str, float], decode_s: float) -> None:
+    """Print the table: speeds against Keras's, and how near each came to what the machine could do."""
+    base = 1 / contenders[0].whole_s
+    print(f"{network}, batch {BATCH}, {workers()} cores; decoding {decode_s * 1e3:.2f} ms of one core each")
     for one in contenders:
         limit = 1 / (one.alone_s + decode_s / workers())
         print(
-            f"{one.name:18} {1 / one.whole_s:7.1f} images/s = {contenders[0].whole_s / one.whole_s:.2f}x;"
-            f" engine alone {1 / one.alone_s:.1f}, limit {limit:.1f}, reached {1 / one.whole_s / limit:.2f} of it"
+            f"{one.name:20} {1 / one.whole_s:7.1f} images/s = {1 / one.whole_s / base:.2f}x;"
+            f" engine alone {1 / one.alone_s:.1f}, limit {limit:.1f}, reached {1 / one.whole_s / limit:.2f} of it;"
+            f" engine waits {one.waiting:.0%}"
         )
+    for name, speed in others.items():
+        print(f"{name:20} {speed:7.1f} images/s = {speed / base:.2f}x")
 
 
-def contender(network: str, engine: str, precision: str, folder: Path) -> Contender:
+def runs_here(engine: str, precision: str) -> bool:
+    """Return whether this machine has the precision."""
+    return precision in find("engines", engine, "benchmark").precisions()
+
+
+def contender(arguments: argparse.Namespace, engine: str, precision: str, folder: Path) -> Contender:
     """Return an engine with its network loaded."""
-    backbone = Backbone(network=network, engine=engine, precision=precision, batch=BATCH)
+    backbone = Backbone(network=arguments.network, engine=engine, precision=precision, batch=BATCH)
     extraction = settle(backbone, "benchmark")
-    return Contender(f"{engine} {precision}", extraction, extraction.start(folder / "models" / extraction.fingerprint))
+    network, px = extraction.network, extraction.px
+    options = {"pretrained": False} if arguments.random_weights else {}
+    loaded = extraction.engine(
+        lambda: network.build(px, extraction.pooling, (), **options),
+        batch=BATCH,
+        px=px,
+        precision=precision,
+        exported=folder / "models" / extraction.fingerprint,
+    )
+    return Contender(f"{engine} {precision}", extraction, loaded)
+
+
+def start_peers(python: str, folder: Path) -> subprocess.Popen[str]:
+    """Return the process of benchmarks/extraction_peers.py, over the same images as loose files."""
+    with zipfile.ZipFile(folder / "data/toy/raw/images.zip") as archive:
+        archive.extractall(folder / "loose")
+    script = Path(__file__).with_name("extraction_peers.py")
+    command = [python, str(script), str(folder / "loose"), str(NETWORKS["efficientnet_lite0"].file())]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def ask(peers: subprocess.Popen[str]) -> dict[str, float]:
+    """Return images per second of one round of the peers, by name."""
+    peers.stdin.write("round\n")
+    peers.stdin.flush()
+    while not (line := peers.stdout.readline()).startswith("{"):
+        pass
+    return json.loads(line)
 
 
 def decoding(folder: Path, px: int) -> float:
@@ -94,15 +149,26 @@ def alone(one: Contender) -> float:
     return (time.perf_counter() - started) / (4 * BATCH)
 
 
-def whole(one: Contender, folder: Path) -> float:
-    """Return the seconds per image from the archive to the row cache."""
-    table = images(folder)
+def whole(one: Contender, folder: Path) -> None:
+    """Measure from the archive to the row cache."""
+    table, run, busy = images(folder), one.engine.run, []
+
+    def timed(pixels: np.ndarray) -> np.ndarray:
+        started = time.perf_counter()
+        features = run(pixels)
+        busy.append(time.perf_counter() - started)
+        return features
+
+    one.engine.run = timed
     with tempfile.TemporaryDirectory() as cache, Reader(folder / "data/toy/raw") as reader:
         rows = RowCache(Path(cache), Path(cache))
         started = time.perf_counter()
         for keys, features in one.extraction.run(one.engine, table, reader):
             rows.put(keys, features)
-        return (time.perf_counter() - started) / len(table)
+        seconds = time.perf_counter() - started
+    one.engine.run = run
+    if seconds / len(table) < one.whole_s:
+        one.whole_s, one.waiting = seconds / len(table), 1 - sum(busy) / seconds
 
 
 def images(folder: Path) -> list[Image]:
