@@ -39,7 +39,7 @@ HELPERS = {
     "explain": ("commands.explain", "run", "ids", "member"),
     "tune": ("commands.tune", "run", "name", "trials"),
     "ledger": ("commands.ledger", "run"),
-    "leaks": ("guard", "show"),
+    "leaks": ("commands.leaks", "run"),
     "prune": ("commands.prune", "run", "yes"),
     "reference": ("commands.reference", "run"),
     "use": ("commands.use", "run", "name"),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from podium import paths
+from podium import journal, paths
 from podium.config import Config
 from podium.contracts import csv_table
 from podium.errors import PodiumError
@@ -18,14 +18,18 @@ def run(config: Config) -> None:
     bank = csv_table.read(_bytes(paths.bank_table(name)), str(paths.bank_table(name)))
     ensemble, heldout = (json.loads(_bytes(path)) for path in (paths.METRICS_ENSEMBLE, paths.METRICS_HELDOUT))
     print(f"{config.competition.title}: {config.competition.metric} first\n")  # noqa: T201
+    seconds = {stage.partition("@")[2]: took for stage, took in journal.read(name)[["stage", "seconds"]].to_numpy()}
+    bank["seconds"] = bank["member"].map(seconds)
     print(table(bank, ensemble, heldout, config.competition.all_metrics()))  # noqa: T201
-    print(f"\n{paths.submission(name)} is ready")  # noqa: T201
+    chosen = csv_table.read(_bytes(paths.method_table(name)), str(paths.method_table(name))).iloc[0]
+    print(f"\nensemble: {chosen['method']} ({chosen['verdict']})")  # noqa: T201
+    print(f"{paths.submission(name)} is ready")  # noqa: T201
 
 
 def table(
     bank: pd.DataFrame, ensemble: dict[str, dict[str, float]], heldout: dict[str, float], metrics: tuple[str, ...]
 ) -> str:
-    """Return the text table; `bank` holds text, as its CSV does."""
+    """Return the text table; `bank` holds text, as its CSV does, and the seconds that each member took here."""
     official = metrics[0]
     error = ensemble["standard_error"][official]
     ends = [
@@ -33,16 +37,19 @@ def table(
         ("ensemble, cross-fitted", ensemble["cross_fitted"], _digits(error)),
         ("ensemble, held out", heldout, ""),
     ]
-    head = ["", *metrics, "±", "weight"]
+    head = ["", *metrics, "±", "weight", "seconds"]
     members = [
         [
             line["member"],
             *(_digits(line[metric]) for metric in metrics),
             *map(_digits, (line["standard_error"], line["weight"])),
+            "" if pd.isna(line["seconds"]) else f"{float(line['seconds']):.1f}",
         ]
         for line in bank.to_dict("records")
     ]
-    wholes = [[label, *(_digits(scores.get(metric)) for metric in metrics), noise, ""] for label, scores, noise in ends]
+    wholes = [
+        [label, *(_digits(scores.get(metric)) for metric in metrics), noise, "", ""] for label, scores, noise in ends
+    ]
     widths = [max(map(len, column)) for column in zip(head, *members, *wholes, strict=True)]
     lines = [head, *members, ["-" * width for width in widths], *wholes]
     return "\n".join(

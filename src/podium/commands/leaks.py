@@ -19,7 +19,7 @@ from podium.leaks import Finding
 _MOST = 5000  # rows of either side in adversarial validation: enough to see an AUC of 0.53
 
 
-def show(config: Config) -> None:
+def run(config: Config) -> None:
     """Print the findings, alarms first, and write them with the table of what each prediction's model saw."""
     name = config.params.competition
     images, rows = (
