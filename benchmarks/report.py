@@ -24,7 +24,7 @@ import pandas as pd
 from podium import paths
 from podium.contracts.files import write_json
 from podium.contracts.predictions import write_manifest
-from podium.contracts.tables import FOLDS, IMAGES, PROBABILITIES, ROWS
+from podium.contracts.tables import FOLDS, HASHES, IMAGES, PROBABILITIES, ROWS
 
 NAME = "large"
 N_PICTURES = 500
@@ -45,6 +45,8 @@ def make(n: int, n_classes: int, n_members: int) -> None:
     IMAGES.write(images.assign(width=640, height=480), paths.data(NAME, "images.parquet"))
     pairs = [[ids[k], ids[k + 1]] for k in range(0, 200, 2)]
     write_json({"quarantined": [], "duplicates": pairs}, paths.data(NAME, "audit.json"))
+    codes = [rng.bytes(32).hex() for _ in range(n)]
+    HASHES.write(images[["image_id", "row_id", "split"]].assign(hash=codes), paths.data(NAME, "hashes.parquet"))
     members = {f"member_{k}": predictions(rng, y, n_classes, 0.6 + 0.05 * k) for k in range(n_members)}
     for name, p in (members | {"": np.mean(list(members.values()), axis=0)}).items():
         table = pd.DataFrame({"row_id": ids, "split": "train"}).join(pd.DataFrame(p).add_prefix("p_"))

@@ -10,7 +10,7 @@ from sklearn.metrics import auc, confusion_matrix, roc_auc_score
 
 from podium import journal, paths
 from podium.contracts.files import write_json
-from podium.contracts.tables import IMAGES, PROBABILITIES, by_id
+from podium.contracts.tables import HASHES, IMAGES, PROBABILITIES, by_id
 from podium.stages import bank, ensemble, report
 
 
@@ -26,8 +26,12 @@ def reported(banked, monkeypatch):
     images = pd.DataFrame({"image_id": "image-" + readable["row_id"], "row_id": readable["row_id"]})
     images = images.assign(source=readable["row_id"] + ".png", split=readable["split"], width=8, height=8, digest="d")
     IMAGES.write(images, paths.data("toy", "images.parquet"))
+    rng = np.random.default_rng(1)
+    codes = [rng.bytes(32).hex() for _ in range(len(images))]
+    codes[list(readable["row_id"]).index("t00")] = codes[0][:-1] + ("0" if codes[0][-1] != "0" else "1")
+    HASHES.write(images[["image_id", "row_id", "split"]].assign(hash=codes), paths.data("toy", "hashes.parquet"))
     broken = {"image_id": "image-r05", "row_id": "r05", "source": "r05.png", "reason": "truncated"}
-    audit = {"quarantined": [broken], "duplicates": [["image-r00", "image-t00"]]}
+    audit = {"quarantined": [broken], "duplicates": []}
     write_json(audit, paths.data("toy", "audit.json"))
     write_json({"log_loss": 0.123456, "accuracy": 0.9, "auc": 0.95}, paths.METRICS_HELDOUT)
     journal.write("toy", "fit@good", 12.5, None)

@@ -13,11 +13,14 @@ from podium.config import Config
 from podium.contracts import csv_table
 from podium.contracts.files import atomic
 from podium.contracts.predictions import read_bank, value_columns
-from podium.contracts.tables import FOLDS, IMAGES, ROWS, by_id
+from podium.contracts.tables import FOLDS, HASHES, IMAGES, ROWS, by_id
+from podium.duplicates import clusters, near_pairs
 from podium.images import Reader
 from podium.report import contents, gallery, pictures
 from podium.report.page import Page, render
 from podium.report.results import Results
+
+_MOST_HASHED = 20_000  # beyond, the search takes longer than the rest of the report; `podium leaks` does it
 
 
 def run(config: Config) -> None:
@@ -45,7 +48,7 @@ def compose(config: Config) -> tuple[Page, dict[str, pd.DataFrame]]:
     )
     results = _results(config, list(bank_table["member"]))
     plots = contents.plots(results, climb.astype({"step": "float64", "loss": "float64"}))
-    tiles = gallery.tiles(results, images, audit["quarantined"], audit["duplicates"])
+    tiles = gallery.tiles(results, images, audit["quarantined"], _twins(name) or audit["duplicates"])
     with Reader(paths.raw(name)) as reader:
         shown = {tile.image_id: pictures.of_source(reader, tile.source) for tile in tiles}
     page = Page(
@@ -79,6 +82,17 @@ def _results(config: Config, members: list[str]) -> Results:
         members={member: goes_out(bank.train[bank.names.index(member)]) for member in members},
         folds=FOLDS.read(paths.data(name, "folds.parquet")).merge(positions, on="row_id", validate="many_to_one"),
     )
+
+
+def _twins(name: str) -> list[list[str]]:
+    """Return the groups of images that look alike, turned or not; none where there are too many to look for them."""
+    hashes = HASHES.read(paths.data(name, "hashes.parquet"))
+    if len(hashes) > _MOST_HASHED:
+        return []
+    pairs = near_pairs(hashes["hash"])
+    root = clusters(len(hashes), zip(pairs["first"], pairs["second"], strict=True))
+    groups = hashes["image_id"].groupby(root).agg(list)
+    return [group for group in groups if len(group) > 1]
 
 
 def _csv(path: Path) -> pd.DataFrame:
