@@ -45,7 +45,9 @@ class Difference:
 
     @property
     def verdict(self) -> str:
-        """Return `better`, `worse` or `cannot tell`: what B is, beside A."""
+        """Return `better`, `worse`, `the same` or `cannot tell`: what B is, beside A."""
+        if self.interval.low == self.interval.high == 0:
+            return "the same"
         if self.interval.low > 0:
             return "better"
         return "worse" if self.interval.high < 0 else "cannot tell"
@@ -67,7 +69,7 @@ class Difference:
     def sentence(self) -> str:
         """Return the verdict in plain words, with its interval."""
         ends = f"95 % interval {self.interval.low:+.4g} to {self.interval.high:+.4g}"
-        if self.interval.low == self.interval.high == 0:
+        if self.verdict == "the same":
             return "No difference: the scored predictions are the same."
         if self.verdict != "cannot tell":
             return f"B is {self.verdict}: by {abs(self.gain):.4g} ({ends})."
