@@ -48,6 +48,14 @@ def test_auto_takes_the_one_engine_that_runs_the_network(machine):
     assert settle(Backbone(network="swin_tiny"), WHERE).engine_name == "keras"
 
 
+def test_auto_leaves_openvino_where_keras_runs_on_another_backend(machine, monkeypatch):
+    """OpenVINO's models are exported by TensorFlow; with JAX, Keras itself runs them."""
+    machine(None, "float32")
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    monkeypatch.setattr(plugins.find("engines", "keras", ""), "version", classmethod(lambda _: "keras on jax"))
+    assert settle(LITE, WHERE).engine_name == "keras"
+
+
 def test_what_params_name_is_taken(machine):
     """An explicit engine and precision win over what is faster."""
     machine(9.0, "bfloat16", "float32")

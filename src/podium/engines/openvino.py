@@ -3,6 +3,7 @@
 The export needs Keras and its backend; it is kept with the digests of its files, so that the next run needs neither.
 """
 
+import os
 from collections.abc import Callable
 from functools import cache
 from importlib.metadata import version
@@ -21,6 +22,11 @@ _CAPABILITIES = {"BF16": "bfloat16", "FP32": "float32", "FP16": "float16"}  # fl
 
 class Engine(engines.Engine):
     """See podium.engines."""
+
+    @classmethod
+    def suits(cls) -> bool:
+        """See podium.engines; the export goes through TensorFlow (from JAX it fails in Keras 3.15)."""
+        return os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow"
 
     @classmethod
     def precisions(cls) -> tuple[str, ...]:
