@@ -4,6 +4,8 @@ import hashlib
 import io
 import json
 import re
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import cv2
@@ -18,6 +20,7 @@ from podium.config import Backbone, Config, Params
 from podium.contracts import features
 from podium.contracts.tables import IMAGES, VIEWS
 from podium.errors import PodiumError
+from podium.extraction import settle
 from podium.stages import extract
 
 NAMES = ["b", "a ü\n", "c", "d", "e"]
@@ -244,3 +247,32 @@ def test_a_plan_for_unknown_images_is_refused(toy):
     IMAGES.write(frame[1:], paths.data("toy", "images.parquet"))
     with pytest.raises(PodiumError, match=r"views\.parquet: names .* not in images\.parquet"):
         extract.run(make_config(), "tiny")
+
+
+LOADED = """
+import sys
+from podium.config import Backbone, Config, Params
+from podium.stages import extract
+backbones = {"tiny": Backbone(network="efficientnet_lite0")}
+extract.run(Config.model_construct(params=Params.model_construct(competition="toy", backbones=backbones)), "tiny")
+print(sorted({"keras", "tensorflow", "sklearn", "cv2"} & set(sys.modules)))
+"""
+
+
+def test_a_cached_backbone_loads_no_network(toy):
+    """Where every row is cached, neither Keras nor TensorFlow is imported, and no weights are read."""
+    settled = settle(Backbone(network="efficientnet_lite0"), "")
+    keys = extract._plan("toy")["key"]
+    cache = extract.RowCache(paths.cache() / "rows" / settled.fingerprint, paths.cache())
+    cache.put(list(keys), np.random.default_rng(0).random((len(keys), 1280), dtype=np.float32))
+    done = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert features.read(toy.output).matrix.shape == (10, 1280)
+
+
+def test_features_that_are_not_finite_stop_the_run(toy, monkeypatch):
+    """An overflow in half precision is told with the param to change, and is never cached."""
+    monkeypatch.setattr("podium.engines.numpy.Engine.run", lambda _, images: np.full((len(images), 3), np.inf))
+    with pytest.raises(PodiumError, match="features are not finite in float32; choose another `precision`"):
+        extract.run(make_config(), "tiny")
+    assert not list(toy.packs.rglob("*.rows"))
