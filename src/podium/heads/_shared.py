@@ -28,16 +28,16 @@ def reduced(x: np.ndarray, n_components: int | None) -> Transform:
     scale = standardised(x)
     if n_components is None:
         return scale
+    from scipy.linalg import eigh
+
     scaled = scale(x)
     n, d = scaled.shape
-    # Of the two Gram matrices the smaller one has all the eigenvectors that count.
-    if d <= n:
-        values, axes = np.linalg.eigh(scaled.T @ scaled)
-        values, axes = values[::-1][:n_components], axes[:, ::-1][:, :n_components]
-    else:
-        values, left = np.linalg.eigh(scaled @ scaled.T)
-        values, left = values[::-1][:n_components], left[:, ::-1][:, :n_components]
-        axes = scaled.T @ (left / np.sqrt(np.maximum(values, 1e-6 * values[0])))
+    # Of the two Gram matrices the smaller one has all the eigenvectors that count; only those asked for are computed.
+    gram = scaled.T @ scaled if d <= n else scaled @ scaled.T
+    last = len(gram) - 1
+    values, axes = eigh(gram, subset_by_index=[max(last + 1 - n_components, 0), last], overwrite_a=True)
+    if d > n:
+        axes = scaled.T @ (axes / np.sqrt(np.maximum(values, 1e-6 * values[-1])))
     axes = axes / np.sqrt(max(values.sum() / (n * len(values)), 1e-12))
     return lambda new: np.asarray(scale(new) @ axes)
 
