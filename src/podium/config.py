@@ -60,7 +60,7 @@ class Backbone(Frozen):
     pooling: str | None = None  # None: the network's own
     layers: tuple[str, ...] = ()  # none: the last feature map
     resize: Resize = Resize()
-    engine: Literal["auto", "keras", "openvino"] = "auto"
+    engine: Literal["auto", "keras", "openvino", "numpy"] = "auto"
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     batch: int = Field(32, ge=1)
 
