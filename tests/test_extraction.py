@@ -135,8 +135,9 @@ def test_pixels_change_only_with_their_version():
             turned = apply(decoded, view.operation, view.parameters)
             for mode in ("squash", "pad", "crop"):
                 for interpolation in ("area", "linear", "nearest"):
-                    found.update(resize(turned, Resize(mode=mode, interpolation=interpolation), 24).tobytes())
-    assert (extraction.PIXELS, found.hexdigest()[:16]) == (1, "b7eda99b1a3315b0")
+                    for px in (24, 80):  # smaller and larger
+                        found.update(resize(turned, Resize(mode=mode, interpolation=interpolation), px).tobytes())
+    assert (extraction.PIXELS, found.hexdigest()[:16]) == (2, "72b887e5b2c4ada2")
 
 
 @pytest.mark.parametrize(("named", "n"), [("3", 3), ("1", 1)])

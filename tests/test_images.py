@@ -117,6 +117,13 @@ def test_squash_averages_when_it_shrinks():
     np.testing.assert_allclose(resize(image, Resize(), 2), expected, atol=0.5)
 
 
+def test_area_is_smooth_where_it_enlarges():
+    """A ramp of four pixels stays a ramp in 28: no two neighbours differ by a whole step, as blocks would."""
+    ramp = np.repeat(np.arange(4, dtype=np.uint8)[None, :, None] * 60, 4, axis=0).repeat(3, axis=2)
+    enlarged = resize(ramp, Resize(), 28).astype(int)
+    assert np.abs(np.diff(enlarged[14, :, 0])).max() < 20
+
+
 @pytest.mark.parametrize("interpolation", ["area", "linear", "cubic", "lanczos", "nearest"])
 def test_resize_takes_px_before_the_native_size(interpolation):
     """Every interpolation gives the asked size, and an even image stays even."""

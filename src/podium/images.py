@@ -33,7 +33,8 @@ class Resize(Frozen):
     """How an image becomes square: `px` a side, or the network's native size.
 
     Modes: `squash` changes the aspect ratio, `pad` adds gray to the shorter side, `crop` cuts the longer one, both
-    centred. `area` averages when it shrinks and is OpenCV's linear when it enlarges.
+    centred. `area` averages where it shrinks and is cubic where it enlarges: there OpenCV's own is blocky,
+    and cost EfficientNet-Lite0 on CIFAR-10 (2,000 images) an accuracy of 0.51 for 0.85.
     """
 
     px: Annotated[int | None, Field(ge=1)] = None
@@ -123,8 +124,9 @@ def resize(image: np.ndarray, how: Resize, native_px: int) -> np.ndarray:
     square = {"squash": lambda: image, "pad": lambda: _padded(image), "crop": lambda: _cropped(image)}[how.mode]()
     if square.shape[:2] == (px, px):
         return np.ascontiguousarray(square)
+    is_enlarged = px > min(square.shape[:2])
     method = {
-        "area": cv2.INTER_AREA,
+        "area": cv2.INTER_CUBIC if is_enlarged else cv2.INTER_AREA,
         "linear": cv2.INTER_LINEAR,
         "cubic": cv2.INTER_CUBIC,
         "lanczos": cv2.INTER_LANCZOS4,
