@@ -48,65 +48,81 @@ def path(
         tolerance: relative.
     """
     problem = _Problem(x, y.astype(np.float32), weight, is_softmax=is_softmax)
-    w = problem.start()
+    point = problem.start()
     for C in sorted(strengths):
-        w = problem.minimise(w, 1 / C, tolerance)
-        yield C, Linear(w[:-1].astype(np.float32), w[-1].astype(np.float32), is_softmax)
+        point = problem.minimise(point, 1 / C, tolerance)
+        yield C, Linear(point.w[:-1].astype(np.float32), point.w[-1].astype(np.float32), is_softmax)
+
+
+@dataclass(frozen=True)
+class _Point:
+    """Weights `w (d + 1, k)` float64, the offsets last, and what one pass over the rows tells of them."""
+
+    w: np.ndarray
+    loss: float
+    slope: np.ndarray  # (d + 1, k), the loss's gradient
+    curvature: np.ndarray  # (k,), the mean of p (1 - p)
+
+    def objective(self, penalty: float) -> float:
+        return self.loss + 0.5 * penalty * float((self.w[:-1] ** 2).sum())
+
+    def gradient(self, penalty: float) -> np.ndarray:
+        return self.slope + penalty * _without_offsets(self.w)
 
 
 class _Problem:
-    """The data of one fit; `w` is `(d + 1, k)` float64, the offsets last."""
+    """The data of one fit, and what its steps so far have told of the loss's curvature."""
 
     def __init__(self, x: np.ndarray, y: np.ndarray, weight: np.ndarray, *, is_softmax: bool) -> None:
         self.x, self.y, self.is_softmax = x, y, is_softmax
         self.weight = weight.astype(np.float32)[:, None]
         self.total = float(weight.sum())
+        self.steps: list[tuple[np.ndarray, np.ndarray]] = []  # and the change of slope; of use to every strength
         n, d = x.shape
         sample = x[:: max(1, n // (_GRAM_ROWS * d))]
         self.gram = (sample.T @ sample) * np.float32(self.total / len(sample))
 
-    def start(self) -> np.ndarray:
+    def start(self) -> _Point:
         """Return no weights, and the offsets that give each column its mean."""
         mean = (self.weight * self.y).sum(axis=0, dtype=np.float64) / self.total
         offsets = np.log(mean) if self.is_softmax else np.log(mean / (1 - mean))
-        return np.vstack([np.zeros((self.x.shape[1], len(mean))), offsets])
+        return self.at(np.vstack([np.zeros((self.x.shape[1], len(mean))), offsets]))
 
-    def value(self, w: np.ndarray, penalty: float) -> tuple[float, np.ndarray, np.ndarray]:
-        """Return the objective, its gradient `(d + 1, k)` and each column's mean curvature `(k,)`."""
+    def at(self, w: np.ndarray) -> _Point:
+        """Make one pass over the rows."""
         p, loss = _probabilities(
             self.x @ w[:-1].astype(np.float32) + w[-1].astype(np.float32), is_softmax=self.is_softmax, y=self.y
         )
         curvature = (self.weight * p * (1 - p)).sum(axis=0, dtype=np.float64) / self.total
         p -= self.y
         p *= self.weight
-        gradient = np.vstack([self.x.T @ p, p.sum(axis=0, dtype=np.float64)]).astype(np.float64)
-        gradient[:-1] += penalty * w[:-1]
-        objective = float((self.weight[:, 0] * loss).sum(dtype=np.float64)) + 0.5 * penalty * float((w[:-1] ** 2).sum())
-        return objective, gradient, curvature
+        slope = np.vstack([self.x.T @ p, p.sum(axis=0, dtype=np.float64)]).astype(np.float64)
+        return _Point(w, float((self.weight[:, 0] * loss).sum(dtype=np.float64)), slope, curvature)
 
-    def minimise(self, w: np.ndarray, penalty: float, tolerance: float) -> np.ndarray:
+    def minimise(self, point: _Point, penalty: float, tolerance: float) -> _Point:
         """Return the minimiser by preconditioned L-BFGS with a backtracking line search."""
-        objective, gradient, curvature = self.value(w, penalty)
-        precondition = self._preconditioner(curvature, penalty)
-        pairs: Pairs = []
+        precondition = self._preconditioner(point.curvature, penalty)
         for _ in range(_ITERATIONS):
-            step = -_direction(gradient, pairs, precondition)
-            slope = float((gradient * step).sum())
-            if -slope / 2 < tolerance * objective:
+            gradient = point.gradient(penalty)
+            step = -_direction(gradient, self._pairs(penalty), precondition)
+            descent = float((gradient * step).sum())
+            if -descent / 2 < tolerance * point.objective(penalty):
                 break
             size = 1.0
             while True:
-                ahead = w + size * step
-                new_objective, new_gradient, _ = self.value(ahead, penalty)
-                if new_objective <= objective + 1e-4 * size * slope or size < 1e-4:  # noqa: PLR2004  # Armijo
+                ahead = self.at(point.w + size * step)
+                enough = point.objective(penalty) + 1e-4 * size * descent  # Armijo
+                if ahead.objective(penalty) <= enough or size < 1e-4:  # noqa: PLR2004  # no step is small enough
                     break
                 size /= 2
-            change = new_gradient - gradient
-            moved = size * step
-            if (bend := float((change * moved).sum())) > 0:
-                pairs = [*pairs[-_MEMORY + 1 :], (moved, change, bend)]
-            w, objective, gradient = ahead, new_objective, new_gradient
-        return w
+            self.steps = [*self.steps[-_MEMORY + 1 :], (size * step, ahead.slope - point.slope)]
+            point = ahead
+        return point
+
+    def _pairs(self, penalty: float) -> Pairs:
+        """Return the steps with the change of gradient that they make under this penalty."""
+        changes = [(moved, change + penalty * _without_offsets(moved)) for moved, change in self.steps]
+        return [(moved, change, bend) for moved, change in changes if (bend := float((change * moved).sum())) > 0]
 
     def _preconditioner(self, curvature: np.ndarray, penalty: float) -> Callable[[np.ndarray], np.ndarray]:
         from scipy.linalg import cho_factor, cho_solve
@@ -122,6 +138,10 @@ class _Problem:
             return np.asarray(np.vstack([inner, q[-1] / (mean * self.total)]) * scale)
 
         return precondition
+
+
+def _without_offsets(w: np.ndarray) -> np.ndarray:
+    return np.vstack([w[:-1], np.zeros((1, w.shape[1]))])
 
 
 def _direction(gradient: np.ndarray, pairs: Pairs, precondition: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
