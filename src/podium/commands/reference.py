@@ -2,7 +2,7 @@
 
 import inspect
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
@@ -28,7 +28,7 @@ _CHOICES = (
     ("Layouts", "layouts", "competition: layout.kind"),
     ("Tasks", "tasks", "competition: task.kind"),
 )
-_NAMES = {
+_NAMES: dict[str, Iterable[str]] = {
     "Networks": NETWORKS,
     "Views": VIEWS,
     "Poolings": POOLINGS,
