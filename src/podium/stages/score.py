@@ -17,6 +17,7 @@ def run(config: Config) -> None:
     name, task = config.params.competition, config.competition.task
     solution_file, submission_file = paths.data(name, "solution.csv"), paths.submission(name)
     solution = _read(solution_file)
+    csv_table.require(solution, ["row_id"], str(solution_file))
     if not len(solution):
         write_json({}, paths.METRICS_HELDOUT)
         print(f"{solution_file}: the competition keeps the test labels, so there is no held-out score")  # noqa: T201
