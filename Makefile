@@ -35,7 +35,7 @@ test: setup  ## every test
 	@$(RUN) pytest -n auto --dist loadgroup
 
 test-jax: setup  ## the Keras engine's tests with JAX in the place of TensorFlow
-	@$(RUN) KERAS_BACKEND=jax pytest tests/engines tests/backbones
+	@$(RUN) KERAS_BACKEND=jax pytest tests/engines tests/test_pooling.py tests/backbones/test_efficientnet_lite.py
 
 lint: setup  ## style, types and import rules
 	@$(RUN) ruff check .
