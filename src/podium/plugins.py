@@ -21,6 +21,7 @@ KINDS = {
     "heads": "Head",
     "ensembles": "Ensemble",
     "engines": "Engine",
+    "networks": "Network",
 }
 
 
