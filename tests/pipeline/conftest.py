@@ -130,7 +130,7 @@ class Workspace:
 def _make(path: Path) -> Workspace:
     """Copy what git would clone, add the toy competition, and commit it."""
     path.mkdir(parents=True)
-    for name in ("src", "dvc.yaml", ".dvcignore", "pyproject.toml"):
+    for name in ("src", "dvc.yaml", ".dvcignore", "pyproject.toml", "leaderboard.csv"):
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, path / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))

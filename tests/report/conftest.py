@@ -70,3 +70,9 @@ def results(request) -> Results:
 def climb() -> pd.DataFrame:
     """A search of three steps."""
     return pd.DataFrame({"step": [1.0, 2.0, 3.0], "member": ["good", "fair", "good"], "loss": [0.4, 0.3, 0.35]})
+
+
+@pytest.fixture
+def uploads() -> pd.DataFrame:
+    """Three uploads, of which the last waits for its score."""
+    return pd.DataFrame({"time": ["1", "2", "3"], "cross_fitted": [0.4, 0.3, 0.2], "public": [0.5, 0.45, np.nan]})

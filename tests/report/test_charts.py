@@ -11,13 +11,13 @@ from podium.report import charts, contents, tables
 
 
 @pytest.fixture
-def drawn(results, climb):
-    return contents.drawn(results, contents.plots(results, climb))
+def drawn(results, climb, uploads):
+    return contents.drawn(results, contents.plots(results, climb, uploads))
 
 
 def test_a_task_gets_the_charts_that_it_can_have(results, drawn):
     """A regression has no ROC; several labels have no confusion."""
-    shared = ["Score by fold", "Correlation of members", "Hill climbing"]
+    shared = ["Score by fold", "Correlation of members", "Hill climbing", "Leader board"]
     decisions = ["ROC", "Precision and recall"]
     expected = {
         "binary": [*decisions, "Confusion", "Reliability", *shared],
@@ -45,18 +45,29 @@ def test_ids_of_one_page_differ(drawn):
     assert sum(map(len, ids)) == len(set.union(*ids))
 
 
-def test_the_same_table_gives_the_same_bytes(results, climb, drawn):
+def test_the_same_table_gives_the_same_bytes(results, climb, uploads, drawn):
     """Nothing depends on a clock or on chance."""
-    assert contents.drawn(results, contents.plots(results, climb)) == drawn
+    assert contents.drawn(results, contents.plots(results, climb, uploads)) == drawn
 
 
 @pytest.mark.parametrize("results", ["multiclass"], indirect=True)
-def test_texts_of_the_competition_are_escaped(results, climb):
+def test_texts_of_the_competition_are_escaped(results, climb, uploads):
     """A label may look like markup."""
     marked = replace(results, labels=["<b>&", "bee", "cat"])
-    for chart in contents.drawn(marked, contents.plots(marked, climb)):
+    for chart in contents.drawn(marked, contents.plots(marked, climb, uploads)):
         ET.fromstring(chart.svg)
         assert "<b>" not in chart.svg
+
+
+def test_uploads_with_both_scores_are_dots(results, climb, uploads):
+    """One that waits for its score is left out; before the first upload there is no chart."""
+    made = contents.plots(results, climb, uploads)
+    assert made["leaderboard"].to_numpy().tolist() == [["1", 0.4, 0.5], ["2", 0.3, 0.45]]
+    svg = charts.leaderboard(made["leaderboard"], "log_loss")
+    assert ">2</text>" in svg
+    assert ">3</text>" not in svg
+    none = contents.plots(results, climb, uploads.head(0))
+    assert "Leader board" not in [chart.title for chart in contents.drawn(results, none)]
 
 
 def test_many_classes_stay_small(climb):

@@ -52,6 +52,7 @@ def page(tmp_path_factory, make_results) -> Path:
     }
     bank = pd.DataFrame({"member": ["good", "fair"], "log_loss": ["0.3", "0.4"], "weight": ["1", ""]})
     climb = pd.DataFrame({"step": [1.0, 2.0], "member": ["good", "fair"], "loss": [0.4, 0.3]})
+    uploads = pd.DataFrame({"time": ["1", "2"], "cross_fitted": [0.31, 0.3], "public": [0.32, 0.33]})
     scores = contents.Scores(
         ("log_loss",), {"log_loss": 0.3}, {"log_loss": 0.31}, {"log_loss": 0.01}, {"log_loss": 0.3}
     )
@@ -61,7 +62,7 @@ def page(tmp_path_factory, make_results) -> Path:
         headline=scores.headline(),
         summary="300 rows.",
         members=contents.members(bank.replace("", None)),
-        charts=contents.drawn(results, contents.plots(results, climb)),
+        charts=contents.drawn(results, contents.plots(results, climb, uploads)),
         scores=scores.sheet(),
         time=Sheet(["stage", "seconds"], [["fit@good", "1.5"]]),
         tiles=tiles,
@@ -118,7 +119,7 @@ def test_it_fits_the_screen(opened):
     drawn = opened.execute_script(
         "return [...document.querySelectorAll('svg')].map(s => s.getBoundingClientRect().width)"
     )
-    assert len(drawn) == 7
+    assert len(drawn) == 8
     assert min(drawn) > 340
 
 

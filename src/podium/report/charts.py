@@ -109,6 +109,19 @@ def climb(table: pd.DataFrame) -> str:
     return svg[0]
 
 
+def leaderboard(table: pd.DataFrame, metric: str) -> str:
+    """Draw each upload's public score over its cross-fitted one, numbered; on the line both agree."""
+    with _chart("Public against cross-fitted score") as (axes, svg):
+        scores = table[["cross_fitted", "public"]].to_numpy()
+        ends = [scores.min(), scores.max()]
+        axes.plot(ends, ends, color=LINE)
+        axes.plot(scores[:, 0], scores[:, 1], "o", color=MAIN, alpha=0.6, markersize=5)
+        for number, place in enumerate(scores, 1):
+            axes.annotate(f"{number}", place, xytext=(4, 3), textcoords="offset points")
+        axes.set(xlabel=f"cross-fitted {metric}", ylabel=f"public {metric}")
+    return svg[0]
+
+
 def fitted(table: pd.DataFrame) -> str:
     """Draw actual against predicted values."""
     with _chart("Actual against predicted") as (axes, svg):

@@ -36,8 +36,11 @@ class Scores:
         return Sheet(["", "naive", "cross-fitted", "±", "held out"], lines)
 
 
-def plots(results: Results, climb: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Return every chart's table by name; a header only where the task has no such thing."""
+def plots(results: Results, climb: pd.DataFrame, uploads: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return every chart's table by name; a header only where the task has no such thing.
+
+    `climb` is the search for the ensemble's weights, `uploads` the competition's lines of leaderboard.csv.
+    """
     made = {
         "roc": pd.DataFrame(columns=["fpr", "tpr"]),
         "precision_recall": pd.DataFrame(columns=["recall", "precision"]),
@@ -47,6 +50,9 @@ def plots(results: Results, climb: pd.DataFrame) -> dict[str, pd.DataFrame]:
         "folds": tables.by_fold({"ensemble": results.p, **results.members}, results.folds, results.score),
         "correlation": tables.correlation(results.members),
         "climb": climb,
+        "leaderboard": uploads.loc[
+            uploads[["cross_fitted", "public"]].notna().all(axis=1), ["time", "cross_fitted", "public"]
+        ],
     }
     if results.task.kind == "regression":
         return made | {"fitted": tables.fitted(results.y, results.p)}
@@ -78,6 +84,12 @@ def drawn(results: Results, made: Plots) -> list[Chart]:
             "In per cent. The less two members agree, the more one adds to the other.",
         ),
         ("Hill climbing", "climb", charts.climb, _climbed(made["climb"])),
+        (
+            "Leader board",
+            "leaderboard",
+            partial(charts.leaderboard, metric=results.metric.name),
+            "Uploads in their order, from leaderboard.csv. While they rise together, trust the cross-fitted score.",
+        ),
     ]
     return [Chart(title, draw(made[name]), note) for title, name, draw, note in entries if len(made[name])]
 

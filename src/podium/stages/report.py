@@ -10,7 +10,7 @@ import pandas as pd
 
 from podium import journal, metrics, paths
 from podium.config import Config
-from podium.contracts import csv_table
+from podium.contracts import csv_table, leaderboard
 from podium.contracts.files import atomic
 from podium.contracts.predictions import read_bank, value_columns
 from podium.contracts.tables import FOLDS, HASHES, IMAGES, ROWS, by_id
@@ -47,7 +47,8 @@ def compose(config: Config) -> tuple[Page, dict[str, pd.DataFrame]]:
         competition.all_metrics(), **_json(paths.METRICS_ENSEMBLE), heldout=_json(paths.METRICS_HELDOUT)
     )
     results = _results(config, list(bank_table["member"]))
-    plots = contents.plots(results, climb.astype({"step": "float64", "loss": "float64"}))
+    uploads = leaderboard.of(name, paths.LEADERBOARD)
+    plots = contents.plots(results, climb.astype({"step": "float64", "loss": "float64"}), uploads)
     tiles = gallery.tiles(results, images, audit["quarantined"], _twins(name) or audit["duplicates"])
     with Reader(paths.raw(name)) as reader:
         shown = {tile.image_id: pictures.of_source(reader, tile.source) for tile in tiles}
