@@ -35,6 +35,15 @@ def test_lossless_formats_give_their_rgb_pixels(form, options):
     np.testing.assert_array_equal(decode(encoded(RGB, form, **options)), PIXELS)
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (17, 33), (300, 300)])
+def test_gray_is_repeated_and_bgr_reversed(shape):
+    """To the bit, whatever the size: three equal channels, and red first."""
+    gray = RNG.integers(0, 256, shape, dtype=np.uint8)
+    np.testing.assert_array_equal(decode(png(gray)), np.stack([gray] * 3, axis=2))
+    colour = RNG.integers(0, 256, (*shape, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(decode(png(colour)), colour[..., ::-1])
+
+
 @pytest.mark.parametrize("mode", ["L", "1", "P", "CMYK", "LA", "RGBA"])
 def test_other_modes_become_rgb_as_pillow_has_them(mode):
     """Gray, 1 bit, palette, CMYK and opaque alpha agree with Pillow's conversion within one level."""

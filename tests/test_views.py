@@ -56,9 +56,31 @@ def test_every_view_moves_each_pixel_where_it_belongs(place):
     np.testing.assert_array_equal(apply(IMAGE, view.operation, view.parameters), by_hand(place))
 
 
+BY_NUMPY = {
+    "identity": lambda image: image,
+    "hflip": lambda image: image[:, ::-1],
+    "vflip": lambda image: image[::-1],
+    "rot90": np.rot90,
+    "rot180": lambda image: np.rot90(image, 2),
+    "rot270": lambda image: np.rot90(image, 3),
+    "transpose": lambda image: image.swapaxes(0, 1),
+    "antitranspose": lambda image: image[::-1, ::-1].swapaxes(0, 1),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 9, 3), (9, 1, 3), (17, 33, 2), (33, 17, 4), (300, 224, 3)])
+def test_views_are_numpys_whatever_the_shape_and_the_dtype(shape, dtype):
+    """Single pixels, lines and sizes that fill no vector register: to the bit, and of the same dtype."""
+    image = np.random.default_rng(0).integers(0, 256, shape).astype(dtype)
+    for name, view in VIEWS.items():
+        found = apply(image, view.operation, view.parameters)
+        np.testing.assert_array_equal(found, BY_NUMPY[name](image), err_msg=name, strict=True)
+
+
 def test_every_view_is_tested():
     """A new view needs an oracle here."""
-    assert set(VIEWS) == {place.__name__ for place in PLACES}
+    assert set(VIEWS) == {place.__name__ for place in PLACES} == set(BY_NUMPY)
 
 
 @pytest.mark.parametrize("name", VIEWS)
