@@ -2,22 +2,17 @@
 
 import json
 
-import cv2
-import numpy as np
 import pandas as pd
 
-from podium import paths
+from podium import paths, sheet
 from podium.config import Config
 from podium.contracts.files import atomic
 from podium.contracts.tables import IMAGES
 from podium.contracts.tables import VIEWS as PLAN
-from podium.images import Reader, Resize, resize
+from podium.images import Reader
 from podium.views import VIEWS, apply
 
 _SHOWN = 6  # images on the sheet
-_CELL_PX = 160
-_TEXT_PX = 24
-_GAP_PX = 4
 
 
 def run(config: Config) -> None:
@@ -33,8 +28,9 @@ def run(config: Config) -> None:
     every = max(len(trained) // _SHOWN, 1)
     with Reader(paths.raw(name)) as reader:
         pictures = [reader.read(source) for source in trained[::every][:_SHOWN]]
+    lines = [[apply(picture, VIEWS[view].operation, VIEWS[view].parameters) for view in both] for picture in pictures]
     with atomic(paths.data(name, "views.png")) as temporary:
-        cv2.imwrite(str(temporary), _sheet(pictures, both)[..., ::-1])
+        temporary.write_bytes(sheet.draw(both, lines))
 
 
 def _plan(images: pd.DataFrame, names: list[str]) -> pd.DataFrame:
@@ -47,17 +43,3 @@ def _plan(images: pd.DataFrame, names: list[str]) -> pd.DataFrame:
         }
     )
     return images[["image_id"]].merge(views, how="cross")
-
-
-def _sheet(pictures: list[np.ndarray], names: list[str]) -> np.ndarray:
-    """Return an RGB picture with one line per image and one titled column per view."""
-    step = _CELL_PX + _GAP_PX
-    sheet = np.full((_TEXT_PX + step * len(pictures), step * len(names), 3), 255, np.uint8)
-    for column, name in enumerate(names):
-        left = column * step
-        cv2.putText(sheet, name, (left, _TEXT_PX - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
-        for line, picture in enumerate(pictures):
-            view = apply(picture, VIEWS[name].operation, VIEWS[name].parameters)
-            top = _TEXT_PX + line * step
-            sheet[top : top + _CELL_PX, left : left + _CELL_PX] = resize(view, Resize(mode="pad"), _CELL_PX)
-    return sheet
