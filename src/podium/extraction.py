@@ -3,8 +3,9 @@
 import hashlib
 import json
 import os
+import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,12 +19,17 @@ from podium import plugins
 from podium.backbones import NETWORKS, Network
 from podium.config import Backbone
 from podium.contracts.features import SCHEMA
+from podium.contracts.pixelcache import PixelCache
 from podium.engines import Engine
 from podium.errors import PodiumError
-from podium.images import Reader, UnreadableImageError, resize
+from podium.images import Reader, Resize, UnreadableImageError, resize
 from podium.views import apply
 
 PIXELS = 2  # counts the changes of images.py and views.py that changed any pixel; a test tells when to raise it
+LARGE = 1_000_000  # an image of so many pixels is decoded once for all sizes: docs/extraction.md has the figures
+
+Kept = Mapping[Resize, PixelCache]
+_Square = tuple[bytes, np.ndarray]  # a row's key, and the (px, px, 3) uint8 RGB that the network gets for it
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,7 @@ class Extraction:
     @property
     def px(self) -> int:
         """Return the side of the images that the network gets."""
-        return self.backbone.resize.px or self.network.native_px
+        return side(self.backbone)
 
     @property
     def pooling(self) -> str:
@@ -79,7 +85,7 @@ class Extraction:
         resize_ = self.backbone.resize
         return {
             "schema": SCHEMA,
-            "decoder": f"opencv {version('opencv-python-headless')}, pixels {PIXELS}",
+            "decoder": decoder(),
             "resize": f"{self.px} px, {resize_.mode}, {resize_.interpolation}",
             "network": self.backbone.network,
             "weights": self.network.weights,
@@ -106,17 +112,20 @@ class Extraction:
             exported=exported,
         )
 
-    def run(self, engine: Engine, images: Iterable[Image], reader: Reader) -> Iterator[tuple[list[bytes], np.ndarray]]:
+    def run(
+        self, engine: Engine, images: Iterable[Image], reader: Reader, kept: Kept | None = None
+    ) -> Iterator[tuple[list[bytes], np.ndarray]]:
         """Yield keys and features `(n, d)` float32 of one batch after the other; images are decoded meanwhile.
 
+        A large image that was decoded before, for whichever backbone, is taken from `kept` (see `pixel_caches`).
         Raises PodiumError for an image that cannot be read any more, and for features that are not finite.
         """
         batch = self.backbone.batch
         pixels = np.zeros((batch, self.px, self.px, 3), np.uint8)
-        views = self._views(images, reader)
-        while some := list(islice(views, batch)):
-            for n, (_, view) in enumerate(some):
-                pixels[n] = view
+        squares = self._ahead(images, reader, kept or {})
+        while some := list(islice(squares, batch)):
+            for n, (_, square) in enumerate(some):
+                pixels[n] = square
             features = engine.run(pixels)[: len(some)]
             if not np.isfinite(features).all():
                 raise PodiumError(
@@ -125,30 +134,42 @@ class Extraction:
                 )
             yield [key for key, _ in some], features
 
-    def _views(self, images: Iterable[Image], reader: Reader) -> Iterator[tuple[bytes, np.ndarray]]:
-        """Yield key and pixels `(px, px, 3)` of each row, in order, decoded ahead by threads."""
-
-        def prepare(image: Image) -> list[tuple[bytes, np.ndarray]]:
-            try:
-                pixels = reader.read(image.source)
-            except UnreadableImageError as error:
-                raise PodiumError(f"{image.source!r}: image {image.image_id!r} cannot be read: {error}") from None
-            how, native = self.backbone.resize, self.network.native_px
-            views = ((row.key, apply(pixels, row.operation, json.loads(row.parameters))) for row in image.rows)
-            return [(key, resize(view, how, native)) for key, view in views]
-
-        ahead: deque[Future[list[tuple[bytes, np.ndarray]]]] = deque()
+    def _ahead(self, images: Iterable[Image], reader: Reader, kept: Kept) -> Iterator[_Square]:
+        """Yield the square of each row, in order, decoded by threads two batches ahead."""
+        ahead: deque[Future[list[_Square]]] = deque()
         remaining = iter(images)
         with ThreadPoolExecutor(workers()) as pool:
             try:
                 for image in islice(remaining, 2 * self.backbone.batch):
-                    ahead.append(pool.submit(prepare, image))
+                    ahead.append(pool.submit(self._squares, image, reader, kept))
                 while ahead:
-                    views = ahead.popleft().result()
-                    ahead.extend(pool.submit(prepare, image) for image in islice(remaining, 1))
-                    yield from views
+                    squares = ahead.popleft().result()
+                    ahead.extend(pool.submit(self._squares, image, reader, kept) for image in islice(remaining, 1))
+                    yield from squares
             finally:
                 pool.shutdown(cancel_futures=True)
+
+    def _squares(self, image: Image, reader: Reader, kept: Kept) -> list[_Square]:
+        """Return an image's squares; a large one is decoded for every size of `kept`, and no more after that."""
+        own = sized(self.backbone)
+        cached = [(row.key, kept[own].get(row.key)) for row in image.rows] if kept else []
+        found = [(key, square) for key, square in cached if square is not None]
+        if len(found) == len(image.rows):
+            return found
+        try:
+            pixels = reader.read(image.source)
+        except UnreadableImageError as error:
+            raise PodiumError(f"{image.source!r}: image {image.image_id!r} cannot be read: {error}") from None
+        sizes = kept if pixels[..., 0].size >= LARGE else {}
+        found = []
+        for row in image.rows:
+            view = apply(pixels, row.operation, json.loads(row.parameters))
+            square = resize(view, own, self.px)
+            for how, cache in sizes.items():
+                if row.key not in cache:
+                    cache.put(row.key, square if how == own else resize(view, how, self.px))
+            found.append((row.key, square))
+        return found
 
 
 def settle(backbone: Backbone, where: str) -> Extraction:
@@ -171,6 +192,33 @@ def settle(backbone: Backbone, where: str) -> Extraction:
         choices = ", ".join(["auto", *precisions])
         raise PodiumError(f"{where}.precision: {name} cannot run {precision} on this machine; choose one of: {choices}")
     return Extraction(backbone, name, engine, precision)
+
+
+def side(backbone: Backbone) -> int:
+    """Return the side of the images that a backbone's network gets."""
+    return backbone.resize.px or NETWORKS[backbone.network].native_px
+
+
+def sized(backbone: Backbone) -> Resize:
+    """Return a backbone's resize with the side that its network gets."""
+    return backbone.resize.model_copy(update={"px": side(backbone)})
+
+
+def pixel_caches(backbones: Iterable[Backbone], folder: Path) -> dict[Resize, PixelCache]:
+    """Return a cache below `folder` for every size that backbones ask for; none where PODIUM_PIXELS is off.
+
+    They change the speed only: a cache gives the very pixels that decoding would.
+    """
+    if os.environ.get("PODIUM_PIXELS") == "off":
+        return {}
+    code = re.sub(r"[^\w.]+", "-", decoder())
+    sizes = {sized(backbone): side(backbone) for backbone in backbones}
+    return {how: PixelCache(folder / f"{px}-{how.mode}-{how.interpolation}-{code}", px) for how, px in sizes.items()}
+
+
+def decoder() -> str:
+    """Return what makes pixels of an image's bytes, with its version."""
+    return f"opencv {version('opencv-python-headless')}, pixels {PIXELS}"
 
 
 def workers() -> int:

@@ -5,9 +5,10 @@ import pytest
 from podium import paths
 from podium.commands import prune
 from podium.config import Backbone
-from podium.extraction import settle
+from podium.extraction import pixel_caches, settle
 
 HOG, COLOUR = Backbone(network="hog"), Backbone(network="color_histogram")
+SMALL = Backbone(network="hog", resize={"px": 32})
 
 
 def params(competition, backbones, bank=()):
@@ -22,6 +23,7 @@ def machine(tmp_path, monkeypatch):
     monkeypatch.setenv("PODIUM_CACHE", str(tmp_path / "cache"))
     fingerprints = [settle(HOG, "").fingerprint, settle(COLOUR, "").fingerprint, "f" * 32]
     files = [paths.cache() / kind / name / "0.rows" for kind in ("rows", "models") for name in fingerprints]
+    files += [cache.folder / "0" / "0.rgb" for cache in pixel_caches([HOG, SMALL], paths.cache() / "pixels").values()]
     files += [paths.features("toy", name) for name in ("shape", "colour", "bought", "old")]
     files += [paths.predictions("toy", name) for name in ("member", "old")] + [paths.features("other", "shape")]
     for file in files:
@@ -41,14 +43,16 @@ def test_nothing_is_removed_unless_asked(machine, capsys):
     assert gone(machine) == set()
     assert "features/toy/old.h5" in out
     assert "features/toy/shape.h5" not in out
-    assert "8.0 MB in 8 places: nothing was removed" in out
+    assert "9.0 MB in 9 places: nothing was removed" in out
 
 
 def test_what_no_params_name_is_removed(machine):
-    """Rows, exported models, features and predictions go; what params.yaml names stays, imports too."""
+    """Rows, models, pixels, features and predictions go; what params.yaml names stays, imports too."""
     prune.run(machine.config, yes=True)
     colour = settle(COLOUR, "").fingerprint
+    (small,) = pixel_caches([SMALL], paths.cache() / "pixels").values()
     assert gone(machine) == {
+        f"{small.folder.name}/0/0.rgb",
         *(f"{kind}/{name}/0.rows" for kind in ("rows", "models") for name in (colour, "f" * 32)),
         "features/toy/old.h5",
         "features/toy/colour.h5",

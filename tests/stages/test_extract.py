@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from podium import images, paths, views
+from podium import extraction, images, paths, views
 from podium.backbones import NETWORKS
 from podium.config import Backbone, Config, Params
 from podium.contracts import features
@@ -143,6 +144,63 @@ def test_a_choice_that_changes_features_shares_no_row(toy, capsys):
     extract.run(make_config(), "tiny")
     assert computed(capsys) == (10, 0)
     assert len(list(toy.packs.iterdir())) == 2
+
+
+@pytest.fixture
+def decoded(toy, monkeypatch):
+    """Two backbones of different sizes, and a list of what is decoded; every image counts as large."""
+    monkeypatch.setattr(extraction, "LARGE", 1)
+    read, log = images.Reader.read, []
+    monkeypatch.setattr(images.Reader, "read", lambda self, source: (log.append(source), read(self, source))[1])
+    config = make_config()
+    config.params.backbones["small"] = Backbone(network="hog", resize={"px": 32, "mode": "pad"}, batch=4)
+    return SimpleNamespace(config=config, log=log, pixels=toy.packs.with_name("pixels"))
+
+
+def test_a_large_image_is_decoded_once_for_all_backbones(toy, decoded, monkeypatch):
+    """The first backbone's run leaves each size that params.yaml asks for; features are those of a run on its own."""
+    for name in ("tiny", "small"):
+        extract.run(decoded.config, name)
+    assert sorted(decoded.log) == sorted(f"{name}.png" for name in NAMES)
+    together = [paths.features("toy", name).read_bytes() for name in ("tiny", "small")]
+    shutil.rmtree(toy.packs)
+    monkeypatch.setenv("PODIUM_PIXELS", "off")
+    for name in ("tiny", "small"):
+        extract.run(decoded.config, name)
+    assert len(decoded.log) == 3 * len(NAMES)
+    assert [paths.features("toy", name).read_bytes() for name in ("tiny", "small")] == together
+
+
+def test_a_new_backbone_of_a_known_size_decodes_nothing(toy, decoded):
+    """Another network, pooling or precision later on takes the pixels that are there; a new view decodes again."""
+    extract.run(decoded.config, "tiny")
+    shutil.rmtree(toy.packs)
+    decoded.log.clear()
+    extract.run(decoded.config, "tiny")
+    assert decoded.log == []
+    add_tables(NAMES, toy.raw, plan=("hflip", *PLAN))
+    extract.run(decoded.config, "tiny")
+    assert sorted(decoded.log) == sorted(f"{name}.png" for name in NAMES)
+
+
+def test_damaged_pixels_are_decoded_again(toy, decoded):
+    """One wrong bit costs the decoding of one image, and never a wrong feature."""
+    extract.run(decoded.config, "tiny")
+    first = toy.output.read_bytes()
+    (folder,) = decoded.pixels.glob("64-*")
+    damaged = next(folder.rglob("*.rgb"))
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
+    shutil.rmtree(toy.packs)
+    decoded.log.clear()
+    extract.run(decoded.config, "tiny")
+    assert len(decoded.log) == 1
+    assert toy.output.read_bytes() == first
+
+
+def test_small_images_are_not_kept(toy):
+    """They decode about as fast as an engine runs, and their pixels would take more room than their files."""
+    extract.run(make_config(), "tiny")
+    assert not toy.packs.with_name("pixels").exists()
 
 
 def test_a_damaged_row_file_is_computed_again(toy, capsys):

@@ -1,4 +1,4 @@
-"""podium prune: rows, exported models, features and predictions that neither params.yaml nor a recipe names."""
+"""podium prune: cached rows, models and pixels, features and predictions that no params.yaml and no recipe names."""
 
 import json
 import shutil
@@ -10,7 +10,7 @@ from podium import paths
 from podium.config import Config, Params, load_params
 from podium.contracts.rowcache import DESCRIPTION
 from podium.errors import PodiumError
-from podium.extraction import settle
+from podium.extraction import pixel_caches, settle
 
 
 def run(config: Config, *, yes: bool = False) -> None:
@@ -34,13 +34,14 @@ def _recipes() -> Iterator[Params]:
 
 
 def _cached(named: list[Params]) -> Iterator[tuple[Path, str]]:
-    """Yield the folders of the machine's cache whose fingerprint no backbone has."""
+    """Yield the folders of the machine's cache whose fingerprint no backbone has, or whose size none asks for."""
     wanted = set()
     for params in named:
+        wanted |= {cache.folder.name for cache in pixel_caches(params.backbones.values(), Path()).values()}
         for name, backbone in params.backbones.items():
             with suppress(PodiumError):  # what this machine cannot run has no rows here
                 wanted.add(settle(backbone, f"backbones.{name}").fingerprint)
-    for kind in ("rows", "models"):
+    for kind in ("rows", "models", "pixels"):
         for folder in sorted((paths.cache() / kind).glob("[!.]*")):
             if folder.name not in wanted:
                 yield folder, _described(paths.cache() / "rows" / folder.name / DESCRIPTION)

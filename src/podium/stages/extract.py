@@ -15,7 +15,7 @@ from podium.contracts import features
 from podium.contracts.rowcache import RowCache, row_key
 from podium.contracts.tables import IMAGES, VIEWS
 from podium.errors import PodiumError
-from podium.extraction import Extraction, Image, Row, settle
+from podium.extraction import Extraction, Image, Row, pixel_caches, settle
 from podium.images import Reader
 
 
@@ -32,8 +32,7 @@ def run(config: Config, name: str | None = None) -> dict[str, int]:
     if len(missing):
         extraction.network.require_weights(f"{where}.network", extraction.pooling)
         cache.describe(extraction.description)
-        with Reader(paths.raw(competition)) as reader:
-            _compute(extraction, missing, cache, reader, str(name))
+        _compute(config, extraction, missing, cache, str(name))
     _report(extraction, len(plan), len(missing), time.monotonic() - started, cache, str(name))
     shapes = {cache.shape(key) for key in plan["key"]}
     features.write(
@@ -60,11 +59,14 @@ def _plan(competition: str) -> pd.DataFrame:
     return plan.reset_index(drop=True)
 
 
-def _compute(extraction: Extraction, missing: pd.DataFrame, cache: RowCache, reader: Reader, name: str) -> None:
+def _compute(config: Config, extraction: Extraction, missing: pd.DataFrame, cache: RowCache, name: str) -> None:
     """Put the missing rows into the cache, a batch at a time: a killed run loses at most one."""
     engine = extraction.start(paths.cache() / "models" / extraction.fingerprint)
-    with tqdm(total=len(missing), desc=name, unit="image", disable=None) as progress:
-        for keys, rows in extraction.run(engine, _images(missing), reader):
+    # What the other backbones ask for changes the speed and no number, so the stage need not track it.
+    kept = pixel_caches(config.params.backbones.values(), paths.cache() / "pixels")
+    progress = tqdm(total=len(missing), desc=name, unit="image", disable=None)
+    with Reader(paths.raw(config.params.competition)) as reader, progress:
+        for keys, rows in extraction.run(engine, _images(missing), reader, kept):
             try:
                 cache.put(keys, rows)
             except OSError as error:
