@@ -1,12 +1,14 @@
 """Class activation maps against the founding formula, by hand."""
 
+import cv2
 import numpy as np
 import pytest
 
-from podium import heatmaps
+from podium import config, heatmaps
+from podium.extraction import settle
 from podium.heads import Training
 from podium.heads.logistic import Head
-from podium.images import Resize, resize
+from podium.images import Reader, Resize, resize
 
 
 @pytest.fixture
@@ -22,7 +24,7 @@ def sigmoid(x):
 def test_a_linear_heads_map_is_its_weights_times_the_features(maps):
     """Zhou's map: at each place w . f + b, and their mean is the logit of the pooled features."""
     w, b = np.array([0.5, -1.0, 0.3, 0.0, 2.0, -0.7]), -0.2
-    found = heatmaps.activation(lambda x: sigmoid(x @ w + b)[:, None].astype(np.float32), maps, "binary")
+    found = heatmaps.activation(lambda x: sigmoid(x @ w + b)[:, None].astype(np.float32), [maps], "avg", "binary")
     assert found.places == pytest.approx(maps @ w + b, abs=1e-4)
     assert found.places.mean() == pytest.approx(maps.mean(axis=(0, 1)) @ w + b, abs=1e-4)
 
@@ -32,7 +34,7 @@ def test_a_saturated_place_is_still_exact(maps):
     spiky = maps.copy()
     spiky[2, 1, 4] = 60.0
     w = np.array([0, 0, 0, 0, 1.0, 0])
-    found = heatmaps.activation(lambda x: sigmoid(x @ w - 3)[:, None].astype(np.float32), spiky, "binary")
+    found = heatmaps.activation(lambda x: sigmoid(x @ w - 3)[:, None].astype(np.float32), [spiky], "avg", "binary")
     assert found.places[2, 1] == pytest.approx(57, abs=1e-3)
 
 
@@ -44,7 +46,7 @@ def test_of_several_classes_the_predicted_one_is_explained(maps):
         e = np.exp(x @ w)
         return (e / e.sum(axis=1, keepdims=True)).astype(np.float32)
 
-    found = heatmaps.activation(softmax, maps, "multiclass")
+    found = heatmaps.activation(softmax, [maps], "avg", "multiclass")
     scores = maps.mean(axis=(0, 1)) @ w
     assert found.label == scores.argmax()
     assert found.places == pytest.approx(maps @ (w[:, found.label] - w.mean(axis=1)), abs=1e-3)
@@ -53,7 +55,7 @@ def test_of_several_classes_the_predicted_one_is_explained(maps):
 def test_values_are_explained_in_their_own_units(maps):
     """A regression's map averages to its value."""
     w = np.arange(6.0)
-    found = heatmaps.activation(lambda x: (x @ w)[:, None], maps, "regression")
+    found = heatmaps.activation(lambda x: (x @ w)[:, None], [maps], "avg", "regression")
     assert found.places.mean() == pytest.approx(maps.mean(axis=(0, 1)) @ w, rel=1e-5)
 
 
@@ -65,11 +67,69 @@ def test_the_projects_own_logistic_head_is_linear(maps):
     y = (x[:, 0] + rng.normal(0, 0.5, 200) > 1).astype(np.int64)
     data = Training(x=x, y=y, task="binary", n_outputs=1, group=np.arange(200), weight=np.ones(200), seed=0)
     predict = Head(C=1.0).fit(data)
-    found = heatmaps.activation(predict, maps, "binary")
+    found = heatmaps.activation(predict, [maps], "avg", "binary")
     p = float(predict(maps.mean(axis=(0, 1))[None])[0, 0])
     assert found.places.mean() == pytest.approx(np.log(p / (1 - p)), abs=1e-4)
     assert found.places.std() > 0.1
     assert np.corrcoef(found.places.ravel(), maps[..., 0].ravel())[0, 1] > 0.5
+
+
+def pyramid():
+    """Three maps of one image, as layers give them: 8 x 8, 4 x 4 and 3 x 3 places."""
+    rng = np.random.default_rng(3)
+    return [rng.gamma(1, 1, (side, side, c)).astype(np.float32) for side, c in ((8, 3), (4, 5), (3, 6))]
+
+
+@pytest.mark.parametrize("pooling", ["avg", "max", "avg_max"])
+def test_layers_and_maxima_add_up_to_the_logit(pooling):
+    """By hand: a mean gives each place its part, a maximum gives all to where it was found, coarse places are wide."""
+    layers, rng = pyramid(), np.random.default_rng(4)
+    expected, features, weights = np.zeros((8, 8)), [], []
+    for layer in layers:
+        side, c = layer.shape[1:]
+        cells = np.minimum(np.arange(8) * side // 8, side - 1)
+        for part in pooling.split("_"):
+            w = rng.normal(size=c) / 20
+            if part == "avg":
+                own = layer @ w
+                features.append(layer.mean(axis=(0, 1)))
+            else:
+                own = np.zeros((side, side))
+                for channel in range(c):
+                    at = np.unravel_index(layer[..., channel].argmax(), (side, side))
+                    own[at] += layer[at][channel] * w[channel] * side * side
+                features.append(layer.max(axis=(0, 1)))
+            weights.append(w)
+            fine = own[np.ix_(cells, cells)]
+            expected += fine - fine.mean() + own.mean()
+    w = np.concatenate(weights)
+    found = heatmaps.activation(lambda x: sigmoid(x @ w - 0.4)[:, None], layers, pooling, "binary")
+    assert found.places.shape == (8, 8)
+    assert found.places == pytest.approx(expected - 0.4, abs=1e-3)
+    assert found.places.mean() == pytest.approx(np.concatenate(features) @ w - 0.4, abs=1e-4)
+
+
+def test_maps_come_with_their_places(tmp_path):
+    """Of the default backbone: its layers' maps, whose pooled values are its features, in any engine's order."""
+    backbone = config.Backbone(
+        network="efficientnet_lite0",
+        pooling="avg_max",
+        layers=("block5", "block7"),
+        resize=Resize(px=64),
+        precision="float32",
+        batch=2,
+    )
+    extraction = settle(backbone, "here")
+    assert heatmaps.has_maps(extraction)
+    pixels = np.random.default_rng(5).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    assert cv2.imwrite(str(tmp_path / "a.png"), pixels[..., ::-1])
+    with Reader(tmp_path) as reader:
+        [(image_id, maps)] = heatmaps.maps_of(extraction, [("a", "a.png")], reader, tmp_path / "models")
+    assert image_id == "a"
+    assert [one.shape for one in maps] == [(4, 4, 112), (2, 2, 320)]
+    features = extraction.start(tmp_path / "features").run(np.stack([pixels, pixels]))[0]
+    pooled = [pool(one, axis=(0, 1)) for one in maps for pool in (np.mean, np.max)]
+    np.testing.assert_allclose(np.concatenate(pooled), features, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("shape", [(60, 40), (40, 61), (50, 50)])

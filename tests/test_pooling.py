@@ -32,3 +32,9 @@ def test_a_vector_stays_as_it_is(name):
     """What the network pooled itself is not pooled again."""
     assert POOLINGS[name](MAPS[:, 0, 0], 0) is not None
     np.testing.assert_array_equal(POOLINGS[name](MAPS[:, 0, 0], 0), MAPS[:, 0, 0])
+
+
+def test_maps_are_kept_place_by_place():
+    """For heatmaps: rows, then columns, then channels; a prefix is left out."""
+    for maps, n_prefix in ((MAPS, 0), (TOKENS, 3)):
+        np.testing.assert_array_equal(np.asarray(POOLINGS["maps"](maps, n_prefix)), MAPS.reshape(2, -1))

@@ -4,6 +4,7 @@ A map is `(n, h, w, c)` float32, channels last, or `(n, tokens, c)` whose first 
 the image (a class token, registers). Each pooling takes (map, n_prefix) and returns `(n, d)`.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -59,6 +60,14 @@ def as_it_is(vectors: Any, n_prefix: int) -> Any:  # noqa: ARG001  # a vector ha
     return vectors
 
 
+def every_place(maps: Any, n_prefix: int) -> Any:
+    """Return all places one after the other, `(n, places * c)`: for heatmaps, which name it themselves."""
+    from keras import ops
+
+    places, _ = _places(maps, n_prefix)
+    return ops.reshape(places, (-1, math.prod(places.shape[1:])))
+
+
 POOLINGS: dict[str, Callable[[Any, int], Any]] = {
     "avg": average,
     "max": maximum,
@@ -67,4 +76,5 @@ POOLINGS: dict[str, Callable[[Any, int], Any]] = {
     "cls": class_token,
     "head": as_it_is,  # the network's own pooling
     "logits": as_it_is,
+    "maps": every_place,
 }

@@ -59,7 +59,9 @@ def extracted(tmp_path, monkeypatch):
         assert cv2.imwrite(str(paths.raw("toy") / name), np.full((30, 24, 3), 128, np.uint8))
     paths.bank_table("toy").parent.mkdir()
     paths.bank_table("toy").write_text("member,log_loss\nforest,0.1\nlogistic,0.2\n")
-    monkeypatch.setattr(heatmaps, "maps_of", lambda extraction, pairs, reader, models: ((i, maps[i]) for i, _ in pairs))
+    monkeypatch.setattr(
+        heatmaps, "maps_of", lambda extraction, pairs, reader, models: ((i, [maps[i]]) for i, _ in pairs)
+    )
     return maps
 
 
@@ -99,5 +101,5 @@ def test_wrong_names_are_told(extracted, ids, member, message):
 
 def test_features_without_a_map_cannot_be_explained(extracted):
     """HOG has no places to point at."""
-    with pytest.raises(PodiumError, match="none has a linear head on the mean of one feature map"):
+    with pytest.raises(PodiumError, match="none has a linear head on means or maxima of feature maps"):
         explain.run(make_config("hog"), ["r00.png"], None)

@@ -68,7 +68,9 @@ def _choose(config: Config, member: str | None) -> tuple[str, Extraction]:
         extraction = settle(params.backbones[one.backbones[0]], f"{where}: backbones.{one.backbones[0]}")
         if heatmaps.has_maps(extraction):
             return name, extraction
-    raise PodiumError(f"{where}: members: none has a linear head on the mean of one feature map, which heatmaps need")
+    raise PodiumError(
+        f"{where}: members: none has a linear head on means or maxima of feature maps, which heatmaps need"
+    )
 
 
 def _explain(config: Config, member: Member, extraction: Extraction, images: pd.DataFrame) -> dict[str, Heatmap]:
@@ -80,7 +82,10 @@ def _explain(config: Config, member: Member, extraction: Extraction, images: pd.
     predicts = _models(config, member, set(images["row_id"]))
     found = {}
     for image_id, row_id in images[["image_id", "row_id"]].itertuples(index=False, name=None):
-        each = [heatmaps.activation(predict, maps[image_id], task.kind) for predict in predicts.get(row_id, [])]
+        each = [
+            heatmaps.activation(predict, maps[image_id], extraction.pooling, task.kind)
+            for predict in predicts.get(row_id, [])
+        ]
         if each:
             found[image_id] = replace(each[0], places=np.mean([one.places for one in each], axis=0))
     return found
