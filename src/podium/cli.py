@@ -17,6 +17,7 @@ STAGES = {
     "augment": None,
     "extract": "backbones",
     "import_features": "imports.features",
+    "finetune": "finetunes",
     "fit": "members",
     "gather": "fusions",
     "fuse": "fusions",

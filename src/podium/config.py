@@ -26,6 +26,8 @@ from podium.layouts import Layout
 from podium.metrics import find as find_metric
 from podium.sources import Source
 from podium.tasks import Task
+from podium.training import Finetune
+from podium.training.trunk import find as find_trunk
 from podium.views import VIEWS
 
 # What DVC can use as a key of `foreach`: a dot breaks `members.${key}`, `@` and integers fail.
@@ -115,6 +117,7 @@ class Params(Frozen):
     folds: Folds
     views: Views
     backbones: dict[str, Backbone]
+    finetunes: dict[str, Finetune] = Field(default_factory=dict)  # each is a backbone, too, of members and fusions
     members: dict[str, Member]
     fusions: dict[str, Member]
     imports: Imports = Imports()
@@ -126,8 +129,8 @@ class Params(Frozen):
         return dict(sorted((self.members | self.fusions).items()))
 
     def bank(self) -> list[str]:
-        """Return the sorted names of all predictions: of models, and imported."""
-        return sorted([*self.models(), *self.imports.predictions])
+        """Return the sorted names of all predictions: of finetunes, of models, and imported."""
+        return sorted([*self.finetunes, *self.models(), *self.imports.predictions])
 
 
 class Competition(Frozen):
@@ -168,6 +171,8 @@ def load(path: Path = paths.PARAMS) -> Config:
             raise PodiumError(f"{at}.head: it handles {', '.join(model.head.tasks)}; the competition's task is {kind}")
         if model.metadata and not competition.layout.metadata:
             raise PodiumError(f"{at}.metadata: the competition names no columns in layout.metadata")
+    for name, finetune in params.finetunes.items():
+        _check_task(finetune, kind, f"{path}: finetunes.{name}")
     return Config.model_construct(params=params, competition=competition)
 
 
@@ -178,7 +183,7 @@ def load_params(path: Path = paths.PARAMS) -> Params:
         raise PodiumError(f"{path}: {place}: DVC ignores params of this name; call it something else")
     where = f"{path}: "
     sections = _sections(raw, where)
-    backbones = sections["backbones"] | sections["imports.features"]
+    backbones = sections["backbones"] | sections["finetunes"] | sections["imports.features"]
     read = dict(raw)
     for section in ("members", "fusions"):
         read[section] = {
@@ -195,11 +200,13 @@ def load_params(path: Path = paths.PARAMS) -> Params:
         network = NETWORKS[backbone.network]
         pooling = backbone.pooling or network.poolings[0]
         network.check(backbone.resize.px or network.native_px, pooling, backbone.layers, at)
+    for name, finetune in params.finetunes.items():
+        find_trunk(finetune, f"{where}finetunes.{name}")
     for role in ("train", "test"):
         for view in getattr(params.views, role):
             _choose(view, VIEWS, f"{where}views.{role}", "view")
     if not params.bank():
-        raise PodiumError(f"{where}members: at least one member or fusion is needed")
+        raise PodiumError(f"{where}members: at least one member, fusion or finetune is needed")
     return params
 
 
@@ -238,7 +245,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 def _sections(raw: Mapping[str, Any], where: str) -> dict[str, dict[str, Any]]:
     """Return the sections whose names become file names, once these are checked."""
-    sections = {name: raw.get(name) or {} for name in ("backbones", "members", "fusions")}
+    sections = {name: raw.get(name) or {} for name in ("backbones", "finetunes", "members", "fusions")}
     imports = raw.get("imports") or {}
     sections |= {f"imports.{name}": imports.get(name) or {} for name in ("predictions", "features")}
     for section, named in sections.items():
@@ -248,10 +255,24 @@ def _sections(raw: Mapping[str, Any], where: str) -> dict[str, dict[str, Any]]:
         ("members", "imports.predictions"),
         ("fusions", "imports.predictions"),
         ("backbones", "imports.features"),
+        ("backbones", "finetunes"),
+        ("finetunes", "members"),
+        ("finetunes", "fusions"),
+        ("finetunes", "imports.predictions"),
+        ("finetunes", "imports.features"),
     ):
         if twice := set(sections[first]) & set(sections[second]):
             raise PodiumError(f"{where}{second}.{min(twice)}: {first} has this name already; choose another")
     return sections
+
+
+def _check_task(finetune: Finetune, kind: str, where: str) -> None:
+    """Raise PodiumError for a setting that says nothing to this kind of task."""
+    for key, unset in (("class_weight", None), ("sampling", "each")):
+        if getattr(finetune, key) != unset and kind not in ("binary", "multiclass"):
+            raise PodiumError(f"{where}.{key}: it is for binary and multiclass tasks; the competition's is {kind}")
+    if finetune.label_smoothing and kind == "regression":
+        raise PodiumError(f"{where}.label_smoothing: leave it out: the competition's task has no labels")
 
 
 def _validated(model: Any, read: Mapping[str, Any], where: str) -> Any:

@@ -133,17 +133,9 @@ def fold_models(
     """Yield each fold's rows and the model that saw none of their groups; arguments as of `cross_fit`."""
     rows = rows[rows["row_id"].isin(learn.row_id)].set_index("row_id", drop=False)
     for split in folds.splits(dealt[dealt["row_id"].isin(rows.index[rows["split"] == "train"])]):
-        ids = _trained(rows, split)
+        ids = folds.trained(rows, split)
         seed_ = folds.seed_of(seed, split.repeat, split.fold)
         yield split, _fit(head, task, labels, by_id(rows, ids, "rows"), learn.of(ids), seed_)
-
-
-def _trained(rows: pd.DataFrame, split: folds.Split) -> np.ndarray:
-    """Return the ids to train on: the split's, and the extra rows that are no company of a row to predict."""
-    held_out = rows.loc[split.valid, "group"]
-    extra = rows.index[(rows["split"] == "extra") & ~rows["group"].isin(held_out)]
-    ids = np.sort(np.concatenate([split.train, extra.to_numpy(object)]))
-    return np.asarray(ids[rows.loc[ids, "weight"].to_numpy() > 0])
 
 
 def _fit(head: Head, task: Task, labels: list[str], rows: pd.DataFrame, x: np.ndarray, seed: int) -> Predict:

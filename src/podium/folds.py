@@ -89,6 +89,17 @@ def splits(folds: pd.DataFrame) -> Iterator[Split]:
             yield Split(int(repeat), int(fold), ids[train], ids[fold_of == fold])
 
 
+def trained(rows: pd.DataFrame, split: Split) -> np.ndarray:
+    """Return the sorted ids to train on: the split's, and the extra rows that are no company of a row to predict.
+
+    `rows` is the Rows table, indexed by row_id. A row of weight 0 is not trained on.
+    """
+    held_out = rows.loc[split.valid, "group"]
+    extra = rows.index[(rows["split"] == "extra") & ~rows["group"].isin(held_out)]
+    ids = np.sort(np.concatenate([split.train, extra.to_numpy(object)]))
+    return np.asarray(ids[rows.loc[ids, "weight"].to_numpy() > 0])
+
+
 def seed_of(seed: int, *parts: int) -> int:
     """Return the seed of one model among many: the same numbers give the same seed, others an unrelated one."""
     return int(np.random.SeedSequence([seed, *parts]).generate_state(1)[0] >> 1)  # libraries take 31 bits

@@ -41,6 +41,11 @@ def fusion_path(name: str, fusion_name: str, suffix: str) -> Path:
     return Path("data") / name / "fusions" / f"{fusion_name}.path.{suffix}"
 
 
+def finetune(name: str, finetune_name: str, suffix: str) -> Path:
+    """Return the learning curves (csv) of a finetune, or the picture (png) of its augmented images."""
+    return Path("data") / name / "finetunes" / f"{finetune_name}.{suffix}"
+
+
 def predictions(name: str, member: str) -> Path:
     """Return one member's out-of-fold and test predictions."""
     return Path("predictions") / name / f"{member}.parquet"

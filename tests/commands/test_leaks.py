@@ -33,6 +33,7 @@ views: {train: [identity], test: [identity]}
 backbones: {b: {network: color_histogram}}
 members: {m: {backbone: b, head: logistic}}
 fusions: {}
+finetunes: {}
 imports: {predictions: {}, features: {}}
 ensemble: {method: mean}
 submission: {clip: null}

@@ -214,6 +214,7 @@ views: {{train: [identity], test: [identity]}}
 backbones: {{colour: {{network: color_histogram}}}}
 members: {{one: {{backbone: colour, head: {head}, metadata: {metadata}}}}}
 fusions: {{}}
+finetunes: {{}}
 imports: {{predictions: {{}}, features: {{}}}}
 ensemble: {{method: mean}}
 submission: {{clip: null}}

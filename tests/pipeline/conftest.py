@@ -45,6 +45,7 @@ backbones:
 members:
   logistic_colour: {backbone: colour, head: logistic, C: 0.1}
   logistic_shape: {backbone: shape, head: logistic, C: 0.1}
+finetunes: {}
 imports: {predictions: {}, features: {}}
 fusions:
   logistic_both: {backbones: [colour, shape], head: logistic, C: 0.1}

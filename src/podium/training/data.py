@@ -1,0 +1,74 @@
+"""Images to learn from, in the order of an epoch, batch by batch."""
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from podium.folds import seed_of
+from podium.training import Finetune
+
+Batch = tuple[Any, Any, Any]  # tensors: images (b, px, px, 3) and targets (b, k) float32, weights (b,)
+_AHEAD = 2  # batches that are augmented while one is learnt from
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Images by their place among the decoded ones, with their rows' targets."""
+
+    place: np.ndarray  # (n,) int64
+    target: np.ndarray  # (n, k) float32, as the loss takes it
+    weight: np.ndarray  # (n,) float32
+    stratum: np.ndarray  # (n,) int64 class codes, for balanced sampling; 0 where there are no classes
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.place)
+
+    def of(self, chosen: np.ndarray) -> "Examples":
+        """Return the chosen images, by mask or position."""
+        return Examples(self.place[chosen], self.target[chosen], self.weight[chosen], self.stratum[chosen])
+
+
+def order(examples: Examples, spec: Finetune, seed: int, epoch: int) -> np.ndarray:
+    """Return `(steps, batch)` places in `examples`: a function of seed and epoch only, so that it can be resumed.
+
+    Each image comes once at most, and what does not fill a batch waits for another epoch; or, balanced, every class
+    comes equally often, its images drawn with repetition.
+    """
+    rng = np.random.default_rng([seed, epoch])
+    n = len(examples)
+    if spec.sampling == "balanced":
+        counts = np.bincount(examples.stratum)
+        share = 1 / (np.count_nonzero(counts) * counts[examples.stratum])
+        chosen = rng.choice(n, n, p=share / share.sum())
+    else:
+        chosen = rng.permutation(n)
+    steps = n // spec.batch
+    return np.asarray(chosen[: steps * spec.batch].reshape(steps, spec.batch))
+
+
+def batches(examples: Examples, pixels: np.ndarray, spec: Finetune, seed: int, epoch: int) -> Iterator[Batch]:
+    """Yield an epoch's augmented batches; the seed of each is its own, so that they can be made ahead by a thread."""
+
+    def prepare(step: int, chosen: np.ndarray) -> Batch:
+        # Where pictures are mixed, so are targets and weights.
+        beside = np.column_stack([examples.target[chosen], examples.weight[chosen]])
+        images, beside = spec.augment.apply(pixels[examples.place[chosen]], beside, seed_of(seed, epoch, step))
+        return images, beside[:, :-1], beside[:, -1]
+
+    steps = enumerate(order(examples, spec, seed, epoch))
+    ahead: deque[Future[Batch]] = deque()
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            for item in steps:
+                ahead.append(pool.submit(prepare, *item))
+                if len(ahead) > _AHEAD:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
