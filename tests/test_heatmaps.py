@@ -152,3 +152,14 @@ def test_red_is_for_and_blue_is_against():
     assert rgba[0, 0, 0] > rgba[0, 0, 2]
     assert rgba[0, 1, 2] > rgba[0, 1, 0]
     assert rgba[0, :, 3].tolist() == [255, 128, 0]
+
+
+def test_one_bright_place_of_a_fine_map_is_a_spot_that_can_be_seen():
+    """A maximum's evidence is spread around it and none is lost; a coarse map's place is wide already."""
+    places = np.zeros((48, 48))
+    places[30, 12] = 1.0
+    heat = heatmaps.placed(places, (48, 48), Resize(mode="squash"))
+    assert np.unravel_index(heat.argmax(), heat.shape) == (30, 12)
+    assert heat.sum() == pytest.approx(1, abs=1e-6)
+    assert 10 < (heat > heat.max() / 2).sum() < 40
+    np.testing.assert_array_equal(heatmaps.placed(places[26:34, 8:16], (8, 8), Resize()), places[26:34, 8:16])

@@ -19,6 +19,7 @@ from podium.heads import Predict
 from podium.images import Reader, Resize
 
 _STEP = 0.1  # of the way to a place's part: far enough for float32, near enough to stay out of saturation
+_SPOTS = 24  # that can be told apart along a side of the picture
 _PARTS = {"avg": ("mean",), "max": ("maximum",), "avg_max": ("mean", "maximum")}  # of a map's features, in order
 
 
@@ -136,10 +137,16 @@ def _linear(p: np.ndarray, kind: str) -> np.ndarray:
 
 
 def placed(places: np.ndarray, shape: tuple[int, int], how: Resize) -> np.ndarray:
-    """Return the map over the whole image `(height, width)`, undoing how it became square; 0 where a crop cut."""
+    """Return the map over the whole image `(height, width)`, undoing how it became square; 0 where a crop cut.
+
+    A fine map is blurred first: what a place stands for is wider than the place, and a maximum's is one dot.
+    """
     import cv2
 
     height, width = shape
+    sigma = max(places.shape) / _SPOTS
+    if sigma > 1:
+        places = cv2.GaussianBlur(places, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
     if how.mode == "squash":
         return np.asarray(cv2.resize(places, (width, height), interpolation=cv2.INTER_CUBIC))
     side = max(shape) if how.mode == "pad" else min(shape)
