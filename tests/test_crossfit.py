@@ -99,6 +99,16 @@ def test_train_rows_are_predicted_from_the_test_views_like_test_rows():
     assert len(set(first.group)) == 6
 
 
+def test_views_are_rows_of_their_own_or_their_mean_one_row():
+    """`views: mean` asks a head once a row, for the mean of the row's features over its views."""
+    rows = rows_of(split=["train"] * 9 + ["test"] * 3)
+    learn, ask = block_of(rows[:9], n_views=2), block_of(rows, n_views=3)
+    found = run(rows, Telling(views="mean"), learn=learn, ask=ask)
+    assert np.allclose(found["y"].to_numpy() % 1, 0.1, atol=1e-3)
+    assert np.allclose(Telling.seen[0].x[:, 0] % 1, 0.05, atol=1e-3)
+    assert len(Telling.seen[0].x) == 6
+
+
 def test_extra_rows_are_trained_on_always_and_never_predicted_or_met_by_their_group():
     """An extra row that belongs to a held-out row's group is left out of that model."""
     rows = rows_of(split=["train"] * 9 + ["extra"] * 3)

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -28,6 +29,10 @@ class Block:
         if (places < 0).any():
             raise PodiumError(f"no features for row_id {shown(np.asarray(ids)[places < 0].tolist())}")
         return np.asarray(self.x[places])
+
+    def merged(self) -> Self:
+        """Return the mean of each row's views as its only view."""
+        return dataclasses.replace(self, x=self.x.mean(axis=1, keepdims=True))
 
 
 def block(features: Features, images: pd.DataFrame, views: Sequence[str], where: str) -> Block:
@@ -98,6 +103,8 @@ def cross_fit(
         seed: of everything random.
     """
     columns = task.columns(labels)
+    if head.views == "mean":
+        learn, ask = learn.merged(), ask.merged()
     rows = rows[rows["row_id"].isin(learn.row_id) | rows["row_id"].isin(ask.row_id)].set_index("row_id", drop=False)
     asked = {split: np.sort(rows.index[rows["split"] == split].to_numpy(object)) for split in ("train", "test")}
     tally = {split: np.zeros((len(ids), len(columns))) for split, ids in asked.items()}
@@ -131,6 +138,7 @@ def fold_models(
     head: Head, task: Task, labels: list[str], rows: pd.DataFrame, dealt: pd.DataFrame, learn: Block, seed: int
 ) -> Iterator[tuple[folds.Split, Predict]]:
     """Yield each fold's rows and the model that saw none of their groups; arguments as of `cross_fit`."""
+    learn = learn.merged() if head.views == "mean" else learn
     rows = rows[rows["row_id"].isin(learn.row_id)].set_index("row_id", drop=False)
     for split in folds.splits(dealt[dealt["row_id"].isin(rows.index[rows["split"] == "train"])]):
         ids = folds.trained(rows, split)

@@ -14,6 +14,7 @@ from podium.heads import Training
 N, VIEWS, D = 120, 2, 10
 # Small settings; then those that make a head split its training rows within, or average several models.
 SETTINGS = {
+    "kernel_ridge": [{}, {"alpha": 0.3, "pca": 3}],
     "knn": [{"pca": None}, {"pca": 3, "neighbours": 5}],
     "lightgbm": [
         {"rounds": 30, "min_leaf": 5, "learning_rate": 0.2},

@@ -49,6 +49,7 @@ class Head(Frozen):
     is_linear: ClassVar[bool] = False  # in its logits, or values: then class activation maps are exact
 
     seeds: int = Field(1, ge=1)  # how many models, equal but for their seed, are averaged
+    views: Literal["rows", "mean"] = "rows"  # an image's views: rows of their own, or their mean features as one row
     refit: Literal["folds", "full"] = "folds"  # test rows: the mean of the folds' models, or one model of all rows
 
     def fit(self, data: Training) -> Predict:

@@ -9,6 +9,7 @@ from podium import folds
 from podium.heads import Predict, Training
 
 Transform = Callable[[np.ndarray], np.ndarray]
+Fit = Callable[[Training], Predict]
 
 
 def standardised(x: np.ndarray) -> Transform:
@@ -42,7 +43,7 @@ def reduced(x: np.ndarray, n_components: int | None) -> Transform:
     return lambda new: np.asarray(scale(new) @ axes)
 
 
-def per_label(data: Training, fit: Callable[[Training], Predict]) -> Predict:
+def per_label(data: Training, fit: Fit) -> Predict:
     """Fit a model, or for a multilabel task one for each label; a label that all or none have is predicted so."""
     if data.task != "multilabel":
         return fit(data)
@@ -52,25 +53,51 @@ def per_label(data: Training, fit: Callable[[Training], Predict]) -> Predict:
     return lambda x: np.hstack([model(x) for model in models])
 
 
-def calibrated(data: Training, fit: Callable[[Training], Predict], parts: int) -> Predict:
+def calibrated(data: Training, fit: Fit, parts: int) -> Predict:
     """Make a model's decision values probabilities, by values for training rows that the model did not see.
 
-    Platt's sigmoid for each column (Platt 1999), on the decisions of `parts` inner folds' models; the model that
-    predicts is fitted on all rows. Of several classes, the sigmoids are divided by their sum.
+    They come from models of `parts` inner folds; the model that predicts is fitted on all rows.
     """
     part = folds.inner(data.y, data.group, parts, data.seed, is_value=False)
     unseen = np.empty((len(data.x), data.n_outputs))
     for i in range(parts):
         unseen[part == i] = fit(data.of(part != i))(data.x[part == i])
-    truth = data.y[:, None] == (np.arange(data.n_outputs) if data.task == "multiclass" else 1)
-    slopes = np.array([_platt(unseen[:, j], truth[:, j], data.weight) for j in range(data.n_outputs)])
+    decide = calibration(data, unseen)
     model = fit(data)
+    return lambda x: decide(model(x))
 
-    def predict(x: np.ndarray) -> np.ndarray:
-        p = _sigmoid(model(x) * slopes[:, 0] + slopes[:, 1])
+
+def calibration(data: Training, unseen: np.ndarray) -> Transform:
+    """Return the map of decisions to probabilities, learnt on decisions `(n, k)` for rows that the model did not see.
+
+    Platt's sigmoid for each column (Platt 1999); of several classes, the sigmoids are divided by their sum.
+    """
+    truth = one_against_rest(data) > 0
+    slopes = np.array([_platt(unseen[:, j], truth[:, j], data.weight) for j in range(data.n_outputs)])
+
+    def probable(decisions: np.ndarray) -> np.ndarray:
+        p = _sigmoid(decisions * slopes[:, 0] + slopes[:, 1])
         return probabilities(p / p.sum(axis=1, keepdims=True) if data.task == "multiclass" else p)
 
-    return predict
+    return probable
+
+
+def one_against_rest(data: Training) -> np.ndarray:
+    """Return `(n, k)` float64: +1 where a row has the class or label, -1 where not."""
+    of_class = np.arange(data.n_outputs) if data.task == "multiclass" else 1
+    return np.asarray(2.0 * (data.y.reshape(len(data.y), -1) == of_class) - 1.0)
+
+
+def machine(data: Training, pca: int | None, inner: int, decide: Fit, regress: Fit) -> Predict:
+    """Fit a support vector machine on scaled features: values in their own standard units, or calibrated decisions."""
+    scale = reduced(data.x, pca)
+    data = replace(data, x=scale(data.x))
+    if data.task == "regression":
+        mean, std = data.y.mean(), data.y.std() or 1.0
+        values = regress(replace(data, y=(data.y - mean) / std))
+        return lambda new: np.asarray(values(scale(new)) * std + mean, dtype=np.float32)
+    predict = per_label(data, lambda rows: calibrated(rows, decide, inner))
+    return lambda new: predict(scale(new))
 
 
 def _platt(decision: np.ndarray, truth: np.ndarray, weight: np.ndarray) -> tuple[float, float]:

@@ -1,6 +1,5 @@
 """Linear support vector machine, calibrated."""
 
-from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -8,7 +7,7 @@ from pydantic import Field
 
 from podium import heads
 from podium.heads import Predict, Range, Training
-from podium.heads._shared import calibrated, per_label, reduced
+from podium.heads._shared import machine
 
 
 class Head(heads.Head):
@@ -24,13 +23,7 @@ class Head(heads.Head):
 
     def fit(self, data: Training) -> Predict:
         """Fit one machine, or one per class or label."""
-        scale = reduced(data.x, self.pca)
-        data = replace(data, x=scale(data.x))
-        if data.task == "regression":
-            predict = self._regress(data)
-        else:
-            predict = per_label(data, lambda rows: calibrated(rows, self._decide, self.inner))
-        return lambda new: predict(scale(new))
+        return machine(data, self.pca, self.inner, self._decide, self._regress)
 
     def _decide(self, data: Training) -> Predict:
         from sklearn.svm import LinearSVC
@@ -42,9 +35,8 @@ class Head(heads.Head):
     def _regress(self, data: Training) -> Predict:
         from sklearn.svm import LinearSVR
 
-        mean, std = data.y.mean(), data.y.std() or 1.0
         model = LinearSVR(
             C=self.C, epsilon=self.epsilon, loss="squared_epsilon_insensitive", dual="auto", random_state=data.seed
         )
-        model.fit(data.x, (data.y - mean) / std, sample_weight=data.weight)
-        return lambda new: np.asarray(model.predict(new)[:, None] * std + mean, dtype=np.float32)
+        model.fit(data.x, data.y, sample_weight=data.weight)
+        return lambda new: np.asarray(model.predict(new)[:, None])

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from podium import heads
 from podium.heads import Predict, Range, Training
-from podium.heads._shared import calibrated, per_label, standardised
+from podium.heads._shared import calibrated, one_against_rest, per_label, standardised
 
 
 class Head(heads.Head):
@@ -31,8 +31,7 @@ class Head(heads.Head):
         return lambda new: predict(scale(new))
 
     def _decide(self, data: Training) -> Predict:
-        truth = data.y[:, None] == (np.arange(data.n_outputs) if data.task == "multiclass" else 1)
-        return self._solve(data, 2.0 * truth - 1.0)
+        return self._solve(data, one_against_rest(data))
 
     def _solve(self, data: Training, y: np.ndarray) -> Predict:
         """Return the weighted ridge solution; by the smaller of the two Gram matrices."""

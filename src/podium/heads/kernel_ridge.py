@@ -1,0 +1,65 @@
+"""Least squares with a Gaussian kernel, solved exactly; calibrated where the task is classes."""
+
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from podium import heads
+from podium.heads import Predict, Range, Training
+from podium.heads._shared import calibration, one_against_rest, reduced
+
+_AT_ONCE = 1024  # rows to predict: with 10,000 training rows, 80 MB of similarities
+
+
+class Head(heads.Head):
+    """One of the strongest heads up to ten thousand rows; one inverse gives the model and its calibration.
+
+    Calibration needs each row's decision by a model that saw no row of its group. With G the inverse of the kernel
+    matrix plus penalty, and a = G y, that of a group B is `y_B - G_BB^-1 a_B`: leave-one-out in closed form (Rasmussen
+    and Williams 2006, section 5.4.2), for groups. Time grows with the cube of the rows: `views: mean` counts here.
+    """
+
+    tasks: ClassVar[tuple[str, ...]] = ("binary", "multiclass", "multilabel", "regression")
+    space: ClassVar[dict[str, Range]] = {"alpha": Range(0.01, 3.0), "gamma": Range(0.1, 3.0)}
+
+    alpha: float = Field(0.1, gt=0)  # the penalty; a row's kernel with itself is 1
+    gamma: float = Field(0.5, gt=0)  # times 1 / (number of features x their variance)
+    pca: int | None = Field(None, ge=1)
+
+    def fit(self, data: Training) -> Predict:
+        """Solve for the values, or for +1 and -1 of every class or label; nothing is random."""
+        from scipy.linalg import inv
+
+        scale, is_value = reduced(data.x, self.pca), data.task == "regression"
+        mean, std = (data.y.mean(), data.y.std() or 1.0) if is_value else (0.0, 1.0)
+        y = (data.y[:, None] - mean) / std if is_value else one_against_rest(data)
+        x = scale(data.x)
+        gamma = self.gamma / max(x.shape[1] * float(x.var()), 1e-12)
+        inverse = _kernel(x, x, gamma)
+        inverse[np.diag_indices_from(inverse)] += self.alpha * data.weight.mean() / data.weight
+        inverse = inv(inverse, overwrite_a=True, assume_a="pos")
+        dual = inverse @ y
+        finish = (lambda z: z * std + mean) if is_value else calibration(data, y - _errors(inverse, dual, data.group))
+
+        def predict(new: np.ndarray) -> np.ndarray:
+            parts = (new[i : i + _AT_ONCE] for i in range(0, len(new), _AT_ONCE))
+            decisions = np.concatenate([_kernel(scale(part), x, gamma) @ dual for part in parts])
+            return np.asarray(finish(decisions), dtype=np.float32)
+
+        return predict
+
+
+def _kernel(a: np.ndarray, b: np.ndarray, gamma: float) -> np.ndarray:
+    """Return `(len(a), len(b))` float64: the Gaussian kernel plus 1, which makes room for an offset."""
+    squares = np.einsum("ij,ij->i", a, a)[:, None] + np.einsum("ij,ij->i", b, b) - 2 * (a @ b.T)
+    return np.asarray(1 + np.exp(-gamma * np.maximum(squares, 0).astype(np.float64)))
+
+
+def _errors(inverse: np.ndarray, dual: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """Return `(n, k)`: what each row's target exceeds its decision by, where its group was left out."""
+    errors = np.empty_like(dual)
+    order = np.argsort(group, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(group[order])) + 1):
+        errors[rows] = np.linalg.solve(inverse[np.ix_(rows, rows)], dual[rows])
+    return errors
