@@ -1,6 +1,7 @@
 """What every row of the table must do."""
 
 import re
+from hashlib import md5, sha256
 from importlib import import_module
 
 import numpy as np
@@ -17,6 +18,7 @@ APPLICATIONS = [name for name, network in NETWORKS.items() if isinstance(network
 
 
 CAFFE = {"resnet50", "vgg16", "vgg19"}  # BGR less the mean of ImageNet; densenet scales by its deviation
+INSIDE = {"efficientnetv2_b0", "convnext_tiny"}  # these scale pixels in their first layers
 MEAN, DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 
 
@@ -26,7 +28,7 @@ def preprocessed(name, images):
         return images[..., ::-1] - np.array([103.939, 116.779, 123.68])
     if name == "densenet121":
         return (images / 255.0 - MEAN) / DEVIATION
-    return images if name == "efficientnetv2_b0" else images / 127.5 - 1.0  # the former scales inside
+    return images if name in INSIDE else images / 127.5 - 1.0
 
 
 @pytest.mark.xdist_group("keras")
@@ -150,11 +152,16 @@ def test_weights_that_cannot_be_downloaded_are_named_with_their_place(monkeypatc
     )
 
 
-def test_a_wrong_file_in_place_of_the_weights_is_refused(monkeypatch, tmp_path):
-    """A file of the right name whose MD5 is not Keras's is named, rather than downloaded over."""
+WEB_PAGE = b"a web page"
+DIGESTS = {"vgg16": f"md5 {md5(WEB_PAGE).hexdigest()}", "convnext_tiny": f"sha256 {sha256(WEB_PAGE).hexdigest()}"}
+
+
+@pytest.mark.parametrize(("name", "found"), DIGESTS.items())
+def test_a_wrong_file_in_place_of_the_weights_is_refused(monkeypatch, tmp_path, name, found):
+    """A file of the right name whose digest is not Keras's is named, rather than downloaded over."""
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    path = NETWORKS["vgg16"].file("avg")
+    path = NETWORKS[name].file("avg")
     path.parent.mkdir()
-    path.write_bytes(b"a web page")
-    with pytest.raises(PodiumError, match=f"^here: {path} has MD5 .*, not 6d6bbae143d832006294945121d1f1fc"):
-        NETWORKS["vgg16"].require_weights("here", "avg")
+    path.write_bytes(WEB_PAGE)
+    with pytest.raises(PodiumError, match=f"^here: {path} has {found}, not {NETWORKS[name].digest}; delete it"):
+        NETWORKS[name].require_weights("here", "avg")

@@ -24,7 +24,7 @@ def _lite(n: int, weights: str, px: int, width_factor: float, depth_factor: floa
     )
 
 
-def _vgg(n: int, md5: str, md5_top: str) -> Network:
+def _vgg(n: int, digest: str, digest_top: str) -> Network:
     return Application(
         module=f"vgg{n}",
         constructor=f"VGG{n}",
@@ -33,8 +33,8 @@ def _vgg(n: int, md5: str, md5_top: str) -> Network:
         native_px=224,
         width=512,
         maps=tuple(f"block{k}_pool" for k in range(1, 6)),
-        md5=md5,
-        md5_top=md5_top,
+        digest=digest,
+        digest_top=digest_top,
     )
 
 
@@ -64,8 +64,8 @@ NETWORKS: dict[str, Network] = {
         native_px=224,
         width=2048,
         maps=("conv2_block3_out", "conv3_block4_out", "conv4_block6_out", "conv5_block3_out"),
-        md5="4d473c1dd8becc155b73f8504c6f6626",
-        md5_top="2cb95161c43110f7111970584f804107",
+        digest="4d473c1dd8becc155b73f8504c6f6626",
+        digest_top="2cb95161c43110f7111970584f804107",
     ),
     "xception": Application(
         module="xception",
@@ -76,8 +76,8 @@ NETWORKS: dict[str, Network] = {
         min_px=71,
         width=2048,
         maps=("block4_sepconv1_act", "block13_sepconv1_act", "block14_sepconv2_act"),
-        md5="b0042744bf5b25fce3cb969f33bebb97",
-        md5_top="0a58e3b7378bc2990ea3b43d5981f1f6",
+        digest="b0042744bf5b25fce3cb969f33bebb97",
+        digest_top="0a58e3b7378bc2990ea3b43d5981f1f6",
     ),
     "inception_v3": Application(
         module="inception_v3",
@@ -88,8 +88,8 @@ NETWORKS: dict[str, Network] = {
         min_px=75,
         width=2048,
         maps=("mixed2", "mixed7", "mixed10"),
-        md5="bcbd6486424b2319ff4ef7d526e38f63",
-        md5_top="9a0d58056eeedaa3f26cb7ebd46da564",
+        digest="bcbd6486424b2319ff4ef7d526e38f63",
+        digest_top="9a0d58056eeedaa3f26cb7ebd46da564",
     ),
     "vgg16": _vgg(16, "6d6bbae143d832006294945121d1f1fc", "64373286793e3c8b2b4e3219cbf3544b"),
     "vgg19": _vgg(19, "253f8cb515780f3b799900260a226db6", "cbe5617147190e668d6c5d5026f83318"),
@@ -101,8 +101,8 @@ NETWORKS: dict[str, Network] = {
         native_px=224,
         width=1024,
         maps=("pool2_pool", "pool3_pool", "pool4_pool", "relu"),
-        md5="30ee3e1110167f948a6b9946edeeb738",
-        md5_top="9d60b8095a5708f2dcce2bca79d332c7",
+        digest="30ee3e1110167f948a6b9946edeeb738",
+        digest_top="9d60b8095a5708f2dcce2bca79d332c7",
     ),
     "efficientnetv2_b0": Application(
         module="efficientnet_v2",
@@ -112,8 +112,19 @@ NETWORKS: dict[str, Network] = {
         native_px=224,
         width=1280,
         maps=("block2b_add", "block3b_add", "block5e_add", "top_activation"),
-        md5="893217f2bb855e2983157299931e43ff",
-        md5_top="21ecbf6da12460d5c40bb2f29ceb2188",
+        digest="893217f2bb855e2983157299931e43ff",
+        digest_top="21ecbf6da12460d5c40bb2f29ceb2188",
+    ),
+    "convnext_tiny": Application(
+        module="convnext",
+        constructor="ConvNeXtTiny",
+        weights="convnext_tiny.h5",
+        license="MIT",
+        native_px=224,
+        width=768,
+        maps=(*(f"convnext_tiny_downsampling_block_{n}" for n in range(3)), "layer_normalization"),
+        digest="d547c096cabd03329d7be5562c5e14798aa39ed24b474157cef5e85ab9e49ef1",
+        digest_top="8ae6e78ce2933352b1ef4008e6dd2f17bc40771563877d156bc6426c7cf503ff",
     ),
     "dinov2_small": _dino("dinov2/keras/dinov2_small/1", "Apache-2.0", 384, n_prefix=1, patch_px=14),
     "dinov2_base": _dino("dinov2/keras/dinov2_base/1", "Apache-2.0", 768, n_prefix=1, patch_px=14),

@@ -10,6 +10,8 @@ from typing import Any
 from podium.backbones.network import KerasNetwork
 from podium.errors import PodiumError
 
+_SHA256_DIGITS = 64
+
 
 @dataclass(frozen=True, kw_only=True)
 class Application(KerasNetwork):
@@ -18,8 +20,8 @@ class Application(KerasNetwork):
     module: str
     constructor: str
     maps: tuple[str, ...]  # Keras's names of the layers that end a stage; the last stands for the model's output
-    md5: str  # Keras's digest of the weights without the classifier,
-    md5_top: str  # and of the file with it
+    digest: str  # Keras's digest, MD5 or SHA-256, of the weights without the classifier,
+    digest_top: str  # and of the file with it
 
     @property
     def poolings(self) -> tuple[str, ...]:
@@ -88,8 +90,9 @@ class Application(KerasNetwork):
         """Raise PodiumError where the file is not the one that Keras means; Keras itself would download it again."""
         path = self.file(pooling)
         if path.exists():
-            meant = self.md5_top if pooling == "logits" else self.md5
+            meant = self.digest_top if pooling == "logits" else self.digest
+            kind = "sha256" if len(meant) == _SHA256_DIGITS else "md5"
             with path.open("rb") as file:
-                found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+                found = hashlib.file_digest(file, lambda: hashlib.new(kind, usedforsecurity=False)).hexdigest()
             if found != meant:
-                raise PodiumError(f"{where}: {path} has MD5 {found}, not {meant}; delete it or replace it")
+                raise PodiumError(f"{where}: {path} has {kind} {found}, not {meant}; delete it or replace it")
