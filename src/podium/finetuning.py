@@ -207,10 +207,18 @@ class FoldModel:
         columns = self.of.task.columns(self.of.labels)
         if plan.empty:
             return pd.DataFrame(columns=columns, index=pd.Index([], name="row_id"), dtype=np.float64)
-        arrays, facts = self.kept
-        x = np.stack([self.rows.get(key) for key in plan["key"]]).astype(np.float32)
-        p = _activated(x @ arrays["kernel"] + arrays["bias"], self.of.task.kind, facts["mean"], facts["std"])
+        p = self.head(np.stack([self.rows.get(key) for key in plan["key"]]))
         return pd.DataFrame(p, columns=columns, index=pd.Index(plan["row_id"], name="row_id")).groupby(level=0).mean()
+
+    def head(self, features: np.ndarray) -> np.ndarray:
+        """Return probabilities or values `(n, k)` float64 of features `(n, d)` of its trunk."""
+        return _activated(self.logits(features), self.of.task.kind)
+
+    def logits(self, features: np.ndarray) -> np.ndarray:
+        """Return what the head computes, `(n, k)` float64: values in their own units, else logits."""
+        arrays, facts = self.kept
+        raw = (features.astype(np.float32) @ arrays["kernel"] + arrays["bias"]).astype(np.float64)
+        return np.asarray(raw * facts["std"] + facts["mean"])  # 1 and 0 but for values
 
     def _job(self) -> Job:
         learn, judge, (mean, std) = self.learn
@@ -306,12 +314,11 @@ def _class_weights(given: Finetuning, y: np.ndarray) -> np.ndarray:
     return np.asarray(np.array([wanted.get(label, 1.0) for label in given.labels])[y])
 
 
-def _activated(logits: np.ndarray, task: str, mean: float, std: float) -> np.ndarray:
+def _activated(logits: np.ndarray, task: str) -> np.ndarray:
     """Return probabilities or values `(n, k)` float64."""
-    logits = logits.astype(np.float64)
     if task == "regression":
-        return logits * std + mean
+        return logits
     if task == "multiclass":
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
         return np.asarray(powers / powers.sum(axis=1, keepdims=True))
-    return 0.5 * (1 + np.tanh(0.5 * logits))
+    return np.asarray(0.5 * (1 + np.tanh(0.5 * logits)))

@@ -32,7 +32,7 @@ def make_config(**spec):
 
 @pytest.fixture
 def given(tmp_path, monkeypatch):
-    """Rows whose images are reddish or bluish, in three folds; classes come one after the other, as in a sorted list."""
+    """Rows whose images are reddish or bluish, in three folds; classes come one after the other."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PODIUM_CACHE", str(tmp_path / "cache"))
     rng = np.random.default_rng(0)

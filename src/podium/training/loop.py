@@ -14,6 +14,8 @@ from podium.training.data import Examples, batches
 from podium.training.model import Model
 from podium.training.phases import Phase, phases
 
+_STANDARD = 512  # images that tell mean and deviation of features
+
 Arrays = dict[str, np.ndarray]
 Line = dict[str, Any]  # of the learning curve: an epoch
 
@@ -93,6 +95,9 @@ def train(job: Job, watch: Watch) -> Model:
     arrays, progress = _load(last)
     if progress.epoch:
         model.restore(arrays)
+    elif model.trunk.is_pretrained:
+        some = np.random.default_rng(job.seed).permutation(job.learn.place)[:_STANDARD]
+        model.standardise(job.pixels[some])
     for phase in phases(model.trunk):
         if progress.epoch < phase.epochs.stop:
             model.open(phase, steps=len(job.learn) // spec.batch)

@@ -30,9 +30,11 @@ class Model:
         self.trunk, self._task = trunk, task
         with _policy(keras, precision(trunk.spec)):
             body, self._layers = trunk.build()
-            dropped = keras.layers.Dropout(trunk.spec.dropout, seed=seed, dtype="float32")(body.output)
+            # Never trained: it holds what `standardise` finds.
+            self._norm = keras.layers.BatchNormalization(center=False, scale=False, trainable=False, dtype="float32")
+            dropout = keras.layers.Dropout(trunk.spec.dropout, seed=seed, dtype="float32")
             self._head = keras.layers.Dense(n_outputs, dtype="float32", name="head")
-            self._keras = keras.Model(body.input, self._head(dropped))
+            self._keras = keras.Model(body.input, self._head(dropout(self._norm(body.output))))
         self._body = body
         self._loss = _loss(keras, task, trunk.spec.label_smoothing)
 
@@ -40,6 +42,15 @@ class Model:
     def metric(self) -> str:
         """Return the name of what `step` returns beside the loss."""
         return "mae" if self._task == _IS_VALUE else "accuracy"
+
+    def standardise(self, images: np.ndarray) -> None:
+        """Let the head see features of mean 0 and of one deviation, together of length 1, over these images.
+
+        Layers differ in scale; and a step of Adam moves the logits by the rate times the sum of all features, so that
+        the same rate would be ten times too much for a thousand features of deviation 1.
+        """
+        features = self.features(images)
+        self._norm.set_weights([features.mean(axis=0), features.var(axis=0) * features.shape[1]])
 
     def open(self, phase: Phase, steps: int) -> None:
         """Let the layers of a phase be trained, with a fresh optimiser. Keras takes note by compiling, and only so.
@@ -86,11 +97,10 @@ class Model:
         return np.concatenate(found)
 
     def head(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the dense layer's kernel `(d, k)` and bias `(k,)`."""
-        import keras
-
-        kernel, bias = (np.asarray(keras.ops.convert_to_numpy(weight)) for weight in self._head.weights)
-        return kernel, bias
+        """Return kernel `(d, k)` and bias `(k,)` of the dense layer on the features as they are."""
+        (kernel, bias), (mean, variance) = self._head.get_weights(), self._norm.get_weights()
+        kernel = kernel / np.sqrt(variance + self._norm.epsilon)[:, None]
+        return kernel, bias - mean @ kernel
 
     def loss(self, images: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> float:
         """Return the mean loss of images that are not learnt from: no dropout, batch norm's own statistics."""

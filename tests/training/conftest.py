@@ -1,0 +1,56 @@
+"""Sixteen-pixel images that a small network learns to tell apart at once, and a function that trains on them."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from podium.training import Finetune
+from podium.training.data import Examples
+from podium.training.loop import Job, train
+from podium.training.model import Model
+from podium.training.trunk import find
+
+PX = 16
+SPEC = {"network": "mlp", "options": {"hidden": [8]}, "resize": {"px": PX}, "batch": 8, "epochs": 6}
+
+
+@pytest.fixture
+def toy():
+    """Forty images, red or blue; classes come one after the other, as in a sorted list."""
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1], 20)
+    means = np.array([[160, 100, 90], [90, 100, 160]])[y][:, None, None]
+    pixels = rng.normal(means, 30, (40, PX, PX, 3)).clip(0, 255).astype(np.uint8)
+    learn = Examples(np.arange(40), y[:, None].astype(np.float32), np.ones(40, np.float32), y)
+    return SimpleNamespace(pixels=pixels, y=y, learn=learn)
+
+
+@pytest.fixture
+def job(toy, tmp_path):
+    """Return the function that makes a job from settings; `learn` and `judge` are those of the toy, or given."""
+
+    def make(*, task="binary", n_outputs=1, learn=None, judge=None, folder="job", **settings):
+        trunk = find(Finetune(**SPEC | settings), "params.yaml: finetunes.toy")
+        return Job(
+            build=lambda: Model(trunk, task, n_outputs, seed=3),
+            pixels=toy.pixels,
+            learn=learn or toy.learn,
+            judge=judge,
+            seed=3,
+            folder=tmp_path / folder,
+            where="params.yaml: finetunes.toy",
+        )
+
+    return make
+
+
+@pytest.fixture
+def trained(job):
+    """Return the function that trains on a job's settings; it gives the model and the steps that were watched."""
+
+    def run(**settings):
+        steps = []
+        return train(job(**settings), steps.append), steps
+
+    return run
