@@ -33,6 +33,11 @@ def read(competition: str) -> pd.DataFrame:
     return table.drop(columns="competition").reset_index(drop=True)
 
 
+def seconds(competition: str) -> dict[str, float]:
+    """Return how long each member took here the last time that it ran, by name."""
+    return {stage.partition("@")[2]: took for stage, took in read(competition)[["stage", "seconds"]].to_numpy()}
+
+
 def _entry(line: str) -> dict[str, Any] | None:
     """Return a line's entry, or None for one that a killed run or another version left."""
     try:

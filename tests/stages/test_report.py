@@ -1,6 +1,7 @@
 """report: the page, its charts' tables and its pictures, from a finished pipeline's files."""
 
 import re
+import xml.etree.ElementTree as ET
 
 import cv2
 import numpy as np
@@ -74,6 +75,16 @@ def test_the_page_holds_all_of_it(reported):
     assert len(pictures) == len(tiles) - 1  # the quarantined one has none
     assert any("image-t00" in tile and "like image-r00" in tile for tile in tiles)
     assert not re.search(r'(src|href)="(?!data:|#)', page)  # nothing is loaded from elsewhere
+
+
+def test_the_bank_is_a_picture(reported):
+    """A drawing of its own: members, the seconds that are known, and no colour that a page would have to define."""
+    svg = paths.report("toy", "bank.svg").read_text(encoding="utf-8")
+    texts = [element.text for element in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
+    weights = pd.read_csv(paths.bank_table("toy"))["weight"]
+    for text in ("good", "poor", "12", *(f"{weight:.2f}" for weight in weights)):
+        assert text in texts
+    assert {*re.findall(r"var\((--\w+)\)", svg)} <= {*re.findall(r"(--\w+):#", svg)}
 
 
 def test_the_page_is_the_same_every_time(reported):

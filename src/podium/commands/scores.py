@@ -18,8 +18,7 @@ def run(config: Config) -> None:
     bank = csv_table.read(_bytes(paths.bank_table(name)), str(paths.bank_table(name)))
     ensemble, heldout = (json.loads(_bytes(path)) for path in (paths.METRICS_ENSEMBLE, paths.METRICS_HELDOUT))
     print(f"{config.competition.title}: {config.competition.metric} first\n")  # noqa: T201
-    seconds = {stage.partition("@")[2]: took for stage, took in journal.read(name)[["stage", "seconds"]].to_numpy()}
-    bank["seconds"] = bank["member"].map(seconds)
+    bank["seconds"] = bank["member"].map(journal.seconds(name))
     print(table(bank, ensemble, heldout, config.competition.all_metrics()))  # noqa: T201
     chosen = csv_table.read(_bytes(paths.method_table(name)), str(paths.method_table(name))).iloc[0]
     print(f"\nensemble: {chosen['method']} ({chosen['verdict']})")  # noqa: T201

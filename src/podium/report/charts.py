@@ -87,6 +87,30 @@ def correlation(table: pd.DataFrame) -> str:
     return _matrix("Correlation of the members' predictions", spread, names, numbers)
 
 
+def bank(table: pd.DataFrame, metric: str) -> str:
+    """Draw each member's score with its standard error, and write its weight and the seconds of its fit beside it.
+
+    The columns are `member`, the metric, `standard_error`, `weight` and `seconds`; the last two may lack values.
+    """
+    with _chart(f"The bank: {metric}, weight and seconds", height=1.0 + 0.2 * len(table)) as (axes, svg):
+        places = range(len(table))
+        axes.errorbar(table[metric], places, xerr=table["standard_error"], fmt="o", color=MAIN, markersize=4)
+        axes.set_yticks(places, table["member"])
+        axes.set(xlabel=f"{metric} ± standard error", ylim=(len(table) - 0.5, -1.5))
+        for column, digits, points in (("weight", 2, 32), ("seconds", 0, 72)):
+            texts = ["" if pd.isna(value) else f"{value:.{digits}f}" for value in table[column]]
+            for place, text in enumerate([column, *texts], start=-1):
+                beside = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points"}
+                axes.annotate(text, (1, place), (points, 0), **beside, ha="right", va="center")
+    return svg[0]
+
+
+def alone(svg: str) -> str:
+    """Return a chart as a file of its own: with the colours and the paper that the page gives it there."""
+    colours = "--ink:#1c2430;--line:#d5dae1;--main:#2563eb;--second:#c2570c"
+    return svg.replace(">", f"><style>svg{{{colours};background:#fff;font-family:sans-serif}}</style>", 1)
+
+
 def by_fold(table: pd.DataFrame, metric: str) -> str:
     """Draw each model's score in each fold as a dot, and their mean as a line."""
     models = {str(name): part["score"].to_numpy() for name, part in table.groupby("model", sort=False)}

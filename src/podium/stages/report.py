@@ -16,20 +16,22 @@ from podium.contracts.predictions import read_bank, value_columns
 from podium.contracts.tables import FOLDS, HASHES, IMAGES, ROWS, by_id
 from podium.duplicates import clusters, near_pairs
 from podium.images import Reader
-from podium.report import contents, gallery, pictures
-from podium.report.page import Page, render
+from podium.report import charts, contents, gallery, pictures
+from podium.report.page import Chart, Page, render
 from podium.report.results import Results
 
 _MOST_HASHED = 20_000  # beyond, the search takes longer than the rest of the report; `podium leaks` does it
 
 
 def run(config: Config) -> None:
-    """Write reports/C/report.html and a CSV per chart."""
+    """Write reports/C/report.html, a CSV per chart, and the bank as a picture."""
     name = config.params.competition
     page, plots = compose(config)
     for chart, table in plots.items():
         csv_table.write(table.round(6), paths.report(name, f"{chart}.csv"))
     write(page, paths.report(name, "report.html"))
+    with atomic(paths.report(name, "bank.svg")) as temporary:
+        temporary.write_text(charts.alone(page.charts[0].svg), encoding="utf-8")
 
 
 def write(page: Page, path: Path) -> None:
@@ -57,7 +59,7 @@ def compose(config: Config) -> tuple[Page, dict[str, pd.DataFrame]]:
         headline=scores.headline(),
         summary=f"{len(results.ids):,} scored rows, {len(images):,} images.",
         members=contents.members(bank_table),
-        charts=contents.drawn(results, plots),
+        charts=[_bank(name, bank_table, competition.metric), *contents.drawn(results, plots)],
         scores=scores.sheet(),
         time=contents.sheet(journal.read(name).rename(columns={"facts": ""})),
         tiles=tiles,
@@ -83,6 +85,12 @@ def _results(config: Config, members: list[str]) -> Results:
         members={member: goes_out(bank.train[bank.names.index(member)]) for member in members},
         folds=FOLDS.read(paths.data(name, "folds.parquet")).merge(positions, on="row_id", validate="many_to_one"),
     )
+
+
+def _bank(name: str, table: pd.DataFrame, metric: str) -> Chart:
+    numbers = table.drop(columns="member").astype("float64")
+    timed = numbers.assign(member=table["member"], seconds=table["member"].map(journal.seconds(name)))
+    return Chart("The bank", charts.bank(timed, metric), "The best member first.")
 
 
 def _twins(name: str) -> list[list[str]]:
