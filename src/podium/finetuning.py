@@ -20,8 +20,8 @@ import pandas as pd
 from podium import folds
 from podium.augmentation import OPERATIONS
 from podium.contracts import checkpoints
-from podium.contracts.files import atomic
-from podium.contracts.rowcache import RowCache
+from podium.contracts.files import atomic, write_json
+from podium.contracts.rowcache import DESCRIPTION, RowCache
 from podium.contracts.tables import by_id
 from podium.errors import PodiumError, shown
 from podium.extraction import PIXELS, workers
@@ -164,8 +164,7 @@ class FoldModel:
         """Return a name for all that changes the numbers: 32 hexadecimal digits."""
         learn, judge, _ = self.learn
         digests = self.of.images["digest"].to_numpy(object)
-        told = hashlib.sha256(json.dumps(describe(self.of.trunk), sort_keys=True).encode())
-        told.update(f"{self.of.task.kind} {self.seed}".encode())
+        told = hashlib.sha256(f"{fingerprint(self.of.trunk)} {self.of.task.kind} {self.seed}".encode())
         for part in (learn, *([judge] if judge else [])):
             told.update(" ".join(digests[part.place]).encode())
             for array in (part.target, part.weight, part.stratum):
@@ -175,7 +174,7 @@ class FoldModel:
     @property
     def folder(self) -> Path:
         """Return where its checkpoint, its weights and its features are kept."""
-        return self.of.cache / self.key
+        return self.of.cache / fingerprint(self.of.trunk) / self.key
 
     @cached_property
     def rows(self) -> RowCache:
@@ -194,7 +193,7 @@ class FoldModel:
         """Train the network and compute these features, as far as they are not in the cache; returns how many."""
         missing = plan[[key not in self.rows for key in plan["key"]]].drop_duplicates("key")
         if len(missing) or not final(self.folder).exists():
-            self.rows.describe(describe(self.of.trunk))
+            write_json(describe(self.of.trunk), self.folder.parent / DESCRIPTION)
             model = train(self._job(), watch)
             for start in range(0, len(missing), _AT_ONCE):
                 some = missing.iloc[start : start + _AT_ONCE]
@@ -256,14 +255,26 @@ def describe(trunk: Trunk) -> dict[str, Any]:
     }
 
 
+def fingerprint(trunk: Trunk) -> str:
+    """Return a name for `describe`: 32 hexadecimal digits; the folder of all folds and seeds with these settings."""
+    return _named(describe(trunk))
+
+
+def square(trunk: Trunk) -> str:
+    """Return a name for how images are decoded and resized: 32 hexadecimal digits."""
+    return _named([describe(trunk)[key] for key in ("decoder", "resize")])
+
+
+def _named(facts: Any) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+
+
 def decoded(images: pd.DataFrame, trunk: Trunk, reader: Reader, folder: Path) -> np.ndarray:
     """Return `(n, px, px, 3)` uint8 RGB of the images in their order, mapped from a file that is made if need be.
 
     Raises PodiumError for an image that cannot be read any more.
     """
-    what = json.dumps([describe(trunk)[key] for key in ("decoder", "resize")])
-    name = hashlib.sha256(" ".join([what, *images["digest"]]).encode()).hexdigest()[:32]
-    path = folder / f"{name}.npy"
+    path = folder / square(trunk) / f"{_named(images['digest'].tolist())}.npy"
     if not path.exists():
 
         def read(source: str) -> np.ndarray:

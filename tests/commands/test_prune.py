@@ -6,14 +6,23 @@ from podium import paths
 from podium.commands import prune
 from podium.config import Backbone
 from podium.extraction import pixel_caches, settle
+from podium.finetuning import fingerprint, square
+from podium.training import Finetune
+from podium.training.trunk import find
 
 HOG, COLOUR = Backbone(network="hog"), Backbone(network="color_histogram")
 SMALL = Backbone(network="hog", resize={"px": 32})
 
 
-def params(competition, backbones, bank=()):
+def params(competition, backbones, bank=(), finetunes=None):
     imports = SimpleNamespace(features={"bought": "x.h5"})
-    return SimpleNamespace(competition=competition, backbones=backbones, imports=imports, bank=lambda: list(bank))
+    return SimpleNamespace(
+        competition=competition,
+        backbones=backbones,
+        finetunes=finetunes or {},
+        imports=imports,
+        bank=lambda: list(bank),
+    )
 
 
 @pytest.fixture
@@ -70,3 +79,16 @@ def test_what_a_recipe_names_stays(machine, monkeypatch, capsys):
     capsys.readouterr()
     prune.run(machine.config)
     assert "0.0 MB in 0 places: nothing to remove" in capsys.readouterr().out
+
+
+def test_networks_go_with_their_settings(machine):
+    """All folds and seeds of a finetune are one folder; another rate is another one, of the same decoded images."""
+    kept, gone_ = (find(Finetune(network="lenet", learning_rate=rate), "") for rate in (1e-3, 1e-4))
+    small = find(Finetune(network="lenet", resize={"px": 48}), "")
+    folders = [paths.cache() / "finetunes" / fingerprint(trunk) for trunk in (kept, gone_)]
+    folders += [paths.cache() / "decoded" / square(trunk) for trunk in (kept, small)]
+    for folder in folders:
+        (folder / "0").mkdir(parents=True)
+    machine.config.params.finetunes["a"] = kept.spec
+    prune.run(machine.config, yes=True)
+    assert [folder.exists() for folder in folders] == [True, False, True, False]

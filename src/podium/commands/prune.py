@@ -1,4 +1,4 @@
-"""podium prune: cached rows, models and pixels, features and predictions that no params.yaml and no recipe names."""
+"""podium prune: cached rows, models, networks and pixels, features and predictions that no params.yaml and no recipe names."""
 
 import json
 import shutil
@@ -11,6 +11,8 @@ from podium.config import Config, Params, load_params
 from podium.contracts.rowcache import DESCRIPTION
 from podium.errors import PodiumError
 from podium.extraction import pixel_caches, settle
+from podium.finetuning import fingerprint, square
+from podium.training.trunk import find
 
 
 def run(config: Config, *, yes: bool = False) -> None:
@@ -34,24 +36,34 @@ def _recipes() -> Iterator[Params]:
 
 
 def _cached(named: list[Params]) -> Iterator[tuple[Path, str]]:
-    """Yield the folders of the machine's cache whose fingerprint no backbone has, or whose size none asks for."""
+    """Yield the folders of the machine's cache whose fingerprint no backbone or finetune has, or whose size none asks for."""
     wanted = set()
     for params in named:
         wanted |= {cache.folder.name for cache in pixel_caches(params.backbones.values(), Path()).values()}
         for name, backbone in params.backbones.items():
             with suppress(PodiumError):  # what this machine cannot run has no rows here
                 wanted.add(settle(backbone, f"backbones.{name}").fingerprint)
-    for kind in ("rows", "models", "pixels"):
+        for name, finetune in params.finetunes.items():
+            trunk = find(finetune, f"finetunes.{name}")
+            wanted |= {fingerprint(trunk), square(trunk)}
+    for kind, noted in {
+        "rows": "rows",
+        "models": "rows",
+        "pixels": "",
+        "finetunes": "finetunes",
+        "decoded": "",
+    }.items():
         for folder in sorted((paths.cache() / kind).glob("[!.]*")):
             if folder.name not in wanted:
-                yield folder, _described(paths.cache() / "rows" / folder.name / DESCRIPTION)
+                yield folder, _described(paths.cache() / noted / folder.name / DESCRIPTION)
 
 
 def _outputs(named: list[Params], kind: str, suffix: str) -> Iterator[tuple[Path, str]]:
     """Yield the features or predictions files of names that are gone, of any competition."""
     wanted = set()
     for params in named:
-        files = [*params.backbones, *params.imports.features] if kind == "features" else params.bank()
+        features = [*params.backbones, *params.finetunes, *params.imports.features]
+        files = features if kind == "features" else params.bank()
         wanted |= {(params.competition, name) for name in files}
     for path in sorted(Path(kind).glob(f"*/[!.]*{suffix}")):
         if (path.parent.name, path.stem) not in wanted:

@@ -55,9 +55,8 @@ def read(config: Config, name: str) -> Finetuning:
     plan = VIEWS.read(paths.data(competition, "views.parquet")).sort_values(features.KEY, ignore_index=True)
     plan = plan.merge(images.drop(columns=["width", "height", "source"]), on="image_id", validate="many_to_one")
     plan["key"] = list(map(row_key, plan["digest"], plan["operation"], plan["parameters"]))
-    cache = paths.cache() / "finetunes"
     with Reader(paths.raw(competition)) as reader:
-        pixels = decoded(images, trunk, reader, cache / "pixels")
+        pixels = decoded(images, trunk, reader, paths.cache() / "decoded")
     return Finetuning(
         trunk=trunk,
         task=config.competition.task,
@@ -68,6 +67,6 @@ def read(config: Config, name: str) -> Finetuning:
         plan=plan,
         pixels=pixels,
         seed=config.params.seed,
-        cache=cache,
+        cache=paths.cache() / "finetunes",
         where=where,
     )
