@@ -14,12 +14,12 @@ HOG, COLOUR = Backbone(network="hog"), Backbone(network="color_histogram")
 SMALL = Backbone(network="hog", resize={"px": 32})
 
 
-def params(competition, backbones, bank=(), finetunes=None):
+def params(competition, backbones, bank=()):
     imports = SimpleNamespace(features={"bought": "x.h5"})
     return SimpleNamespace(
         competition=competition,
         backbones=backbones,
-        finetunes=finetunes or {},
+        finetunes={},
         imports=imports,
         bank=lambda: list(bank),
     )

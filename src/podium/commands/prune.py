@@ -1,4 +1,4 @@
-"""podium prune: cached rows, models, networks and pixels, features and predictions that no params.yaml and no recipe names."""
+"""podium prune: what is cached or put out and no params.yaml and no recipe names: rows, networks, pixels, predictions."""
 
 import json
 import shutil
@@ -13,6 +13,9 @@ from podium.errors import PodiumError
 from podium.extraction import pixel_caches, settle
 from podium.finetuning import fingerprint, square
 from podium.training.trunk import find
+
+# Folder of the machine's cache -> where a note says what a folder in it is of.
+_NOTES = {"rows": "rows", "models": "rows", "pixels": "", "finetunes": "finetunes", "decoded": ""}
 
 
 def run(config: Config, *, yes: bool = False) -> None:
@@ -36,7 +39,7 @@ def _recipes() -> Iterator[Params]:
 
 
 def _cached(named: list[Params]) -> Iterator[tuple[Path, str]]:
-    """Yield the folders of the machine's cache whose fingerprint no backbone or finetune has, or whose size none asks for."""
+    """Yield the folders of the machine's cache whose fingerprint or size no backbone and no finetune has."""
     wanted = set()
     for params in named:
         wanted |= {cache.folder.name for cache in pixel_caches(params.backbones.values(), Path()).values()}
@@ -46,13 +49,7 @@ def _cached(named: list[Params]) -> Iterator[tuple[Path, str]]:
         for name, finetune in params.finetunes.items():
             trunk = find(finetune, f"finetunes.{name}")
             wanted |= {fingerprint(trunk), square(trunk)}
-    for kind, noted in {
-        "rows": "rows",
-        "models": "rows",
-        "pixels": "",
-        "finetunes": "finetunes",
-        "decoded": "",
-    }.items():
+    for kind, noted in _NOTES.items():
         for folder in sorted((paths.cache() / kind).glob("[!.]*")):
             if folder.name not in wanted:
                 yield folder, _described(paths.cache() / noted / folder.name / DESCRIPTION)
