@@ -3,22 +3,30 @@
 A linear head's logit is a sum over places: of the mean over a feature map, each place gives its own part; of the
 maximum, the place where it was found gives all. So the head itself is asked what each place's part is worth, and the
 mean of the heatmap is the logit: exactly, for a linear head on the means or maxima of any number of maps. Any other
-smooth head is asked close to the image's own features, where it is nearly linear, as Grad-CAM does.
+smooth head is asked close to the image's own features, where it is nearly linear.
+
+A finetune ends in such a linear head, so that the heatmap of its mean-pooled map is Grad-CAM's (Selvaraju et al. 2017,
+section 3.1, who show it) without a gradient: times the number of places, with what is against the label left in.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from podium.backbones.network import KerasNetwork
 from podium.extraction import Extraction, Image, Row
+from podium.finetuning import FoldModel
 from podium.heads import Predict
 from podium.images import Reader, Resize
+from podium.training.trunk import Trunk
 
 _STEP = 0.1  # of the way to a place's part: far enough for float32, near enough to stay out of saturation
+Score = Callable[[np.ndarray], np.ndarray]  # (n, d) float32 features -> (n, k) float64 logits, or values
+
 _SPOTS = 24  # that can be told apart along a side of the picture
 _PARTS = {"avg": ("mean",), "max": ("maximum",), "avg_max": ("mean", "maximum")}  # of a map's features, in order
 
@@ -31,19 +39,18 @@ class Heatmap:
     places: np.ndarray
 
 
-def activation(predict: Predict, maps: Sequence[np.ndarray], pooling: str, kind: str) -> Heatmap:
-    """Return the evidence for the label that a model predicts from an image's maps, or for 1, or for its value.
+def activation(score: Score, maps: Sequence[np.ndarray], how: str) -> Heatmap:
+    """Return the evidence for the label with the highest score, or for the only one.
 
     Args:
-        predict: the head, from the features `(n, d)` that `pooling` makes of the maps, one after the other.
+        score: the head, from the features `(n, d)` that pooling makes of the maps, one after the other.
         maps: each `(h, w, c)` float32; the heatmap has the places of the largest.
-        pooling: `avg`, `max` or `avg_max`.
-        kind: of the task.
+        how: they are pooled: `avg`, `max` or `avg_max`.
     """
-    pooled = [(which, array) for array in maps for which in _PARTS[pooling]]
+    pooled = [(which, array) for array in maps for which in _PARTS[how]]
     features = np.concatenate([_pool(array, which) for which, array in pooled])
-    said = _linear(predict(features[None].astype(np.float32)), kind)[0]
-    label = int(said.argmax()) if kind in {"multiclass", "multilabel"} else 0
+    said = score(features[None].astype(np.float32))[0]
+    label = int(said.argmax())
     height, width = max((array.shape[:2] for array in maps), key=lambda shape: shape[0] * shape[1])
     places, start = np.full((height, width), said[label]), 0
     for which, array in pooled:
@@ -52,7 +59,7 @@ def activation(predict: Predict, maps: Sequence[np.ndarray], pooling: str, kind:
         asked = np.flatnonzero(shares.any(axis=1))
         near = np.tile(features, (len(asked) + 1, 1))  # the last one as it is
         near[:-1, start:stop] += _STEP * shares[asked]
-        answers = _linear(predict(near.astype(np.float32)), kind)[:, label]
+        answers = score(near.astype(np.float32))[:, label]
         worth = np.zeros(len(shares))
         worth[asked] = (answers[:-1] - answers[-1]) / _STEP
         if which == "maximum":
@@ -61,6 +68,30 @@ def activation(predict: Predict, maps: Sequence[np.ndarray], pooling: str, kind:
         places += spread - spread.mean()  # what each says beyond the mean of all
         start = stop
     return Heatmap(label, places)
+
+
+def score_of_head(predict: Predict, kind: str) -> Score:
+    """Return a head's score: what is linear in the features of a linear head."""
+
+    def score(x: np.ndarray) -> np.ndarray:
+        p = predict(x).astype(np.float64)
+        if kind == "regression":
+            return p
+        p = np.clip(p, 1e-12, 1 - 1e-12)
+        return _among(np.log(p)) if kind == "multiclass" else np.asarray(np.log(p) - np.log1p(-p))
+
+    return score
+
+
+def score_of_finetune(model: FoldModel) -> Score:
+    """Return the score of a fold's network."""
+    is_multiclass = model.of.task.kind == "multiclass"
+    return lambda x: _among(model.logits(x)) if is_multiclass else model.logits(x)
+
+
+def _among(logits: np.ndarray) -> np.ndarray:
+    """Return logits less the mean of all, in which the softmax's denominator cancels."""
+    return np.asarray(logits - logits.mean(axis=1, keepdims=True))
 
 
 def _pool(array: np.ndarray, which: str) -> np.ndarray:
@@ -84,9 +115,15 @@ def _spread(places: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return np.asarray(places[np.ix_(rows, columns)])
 
 
-def has_maps(extraction: Extraction) -> bool:
-    """Return whether the features are means or maxima over feature maps."""
-    return isinstance(extraction.network, KerasNetwork) and extraction.pooling in _PARTS
+def pooling(of: Extraction | Trunk) -> str | None:
+    """Return how feature maps became the features, or None where heatmaps cannot show it."""
+    if isinstance(of, Extraction):
+        named = of.pooling if isinstance(of.network, KerasNetwork) else None
+    elif isinstance(of.network, KerasNetwork):
+        named = of.description["pooling"]
+    else:
+        named = "avg" if of.network.ends_in_map else None
+    return named if named in _PARTS else None
 
 
 def maps_of(
@@ -112,28 +149,43 @@ def maps_of(
             yield key.decode(), [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
-def _shapes(extraction: Extraction) -> list[tuple[int, int, int]]:
-    """Return height, width and depth of each layer's map; tokens are places of a square."""
+def maps_of_finetune(model: FoldModel, pixels: np.ndarray) -> Iterator[list[np.ndarray]]:
+    """Yield the feature maps of each image `(n, px, px, 3)`, as `maps_of` does, from a fold's own trunk."""
+    import keras
+
+    trunk, network = model.of.trunk, model.of.trunk.network
+    if isinstance(network, KerasNetwork):
+        inner = network.trunk(trunk.px, trunk.depths, pretrained=False)
+        images = keras.Input((trunk.px, trunk.px, 3))
+        maps = inner(network.preprocess(images))
+        eye = keras.Model(images, [maps[layer] for layer in trunk.spec.layers or network.layers[-1:]])
+    else:
+        whole = network.build(trunk.px)
+        eye = keras.Model(whole.input, [whole.layers[-1].input])
+    arrays, _ = model.kept
+    for n, variable in enumerate(eye.variables):  # the trunk's come first in a checkpoint
+        variable.assign(arrays[f"model/{n}"])
+    for image in pixels:
+        found = eye.predict_on_batch(image[None])  # Keras returns one map as it is, several as a list
+        several = found if isinstance(found, list) else [found]
+        yield [_as_map(np.asarray(one[0], np.float32), network) for one in several]
+
+
+def _as_map(places: np.ndarray, network: Any) -> np.ndarray:
+    """Return `(h, w, c)`; tokens `(t, c)` are places of a square."""
+    if places.ndim == 3:  # noqa: PLR2004  # rows, columns, channels
+        return places
+    tokens = places[network.n_prefix :]
+    return tokens.reshape(math.isqrt(len(tokens)), -1, tokens.shape[1])
+
+
+def _shapes(extraction: Extraction) -> list[tuple[int, ...]]:
+    """Return height, width and depth of each layer's map."""
     network = extraction.network
     assert isinstance(network, KerasNetwork)
     outputs = network.trunk(extraction.px, extraction.layers, pretrained=False).output
-    shapes = []
-    for layer in extraction.layers:
-        *places, depth = outputs[layer].shape[1:]
-        side = math.isqrt(places[0] - network.n_prefix)
-        height, width = places if len(places) > 1 else (side, side)
-        shapes.append((height, width, depth))
-    return shapes
-
-
-def _linear(p: np.ndarray, kind: str) -> np.ndarray:
-    """Return `(n, k)` of what is linear in the features of a linear head: logits, or values themselves."""
-    if kind == "regression":
-        return p.astype(np.float64)
-    p = np.clip(p.astype(np.float64), 1e-12, 1 - 1e-12)
-    if kind == "multiclass":  # the softmax's denominator falls out of the difference to the mean
-        return np.asarray(np.log(p) - np.log(p).mean(axis=1, keepdims=True))
-    return np.asarray(np.log(p) - np.log1p(-p))
+    empty = (np.empty(outputs[layer].shape[1:], np.float32) for layer in extraction.layers)
+    return [_as_map(one, network).shape for one in empty]
 
 
 def placed(places: np.ndarray, shape: tuple[int, int], how: Resize) -> np.ndarray:

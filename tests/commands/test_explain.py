@@ -12,7 +12,9 @@ from podium.contracts import features
 from podium.contracts.tables import FOLDS, IMAGES, ROWS
 from podium.errors import PodiumError
 from podium.heads.logistic import Head
+from podium.stages import augment, finetune
 from podium.tasks.binary import Task
+from podium.training import Finetune
 
 N, D = 40, 5
 
@@ -27,6 +29,7 @@ def make_config(network="efficientnet_lite0"):
         backbones={"trunk": config_module.Backbone(network=network, engine="auto", precision="auto")},
         members={"logistic": member},
         fusions={},
+        finetunes={"tiny": Finetune(network="residual", options={"width": 2}, epochs=2, batch=8, resize={"px": 16})},
     )
     competition = config_module.Competition.model_construct(title="Toy", task=Task(target="x"), metric="log_loss")
     return config_module.Config.model_construct(params=params, competition=competition)
@@ -90,7 +93,7 @@ def test_an_image_is_explained_by_models_that_did_not_see_it(extracted):
     ("ids", "member", "message"),
     [
         (["nobody.png"], None, "no image_id 'nobody.png'"),
-        (["r00.png"], "nobody", "members: no 'nobody'; choose one of: logistic"),
+        (["r00.png"], "nobody", "members: no 'nobody'; choose one of: logistic, tiny"),
     ],
 )
 def test_wrong_names_are_told(extracted, ids, member, message):
@@ -101,5 +104,33 @@ def test_wrong_names_are_told(extracted, ids, member, message):
 
 def test_features_without_a_map_cannot_be_explained(extracted):
     """HOG has no places to point at."""
-    with pytest.raises(PodiumError, match="none has a linear head on means or maxima of feature maps"):
+    with pytest.raises(PodiumError, match="none has a linear head on means or maxima"):
         explain.run(make_config("hog"), ["r00.png"], None)
+
+
+@pytest.mark.xdist_group("keras")
+def test_a_finetune_looks_with_the_trunks_that_did_not_see_the_image(extracted, monkeypatch):
+    """A train image with one fold's network, a test image with all four; before its stage ran, one line says so."""
+    monkeypatch.setenv("PODIUM_CACHE", "cache")
+    config, asked = make_config(), []
+    augment.run(config)
+    with pytest.raises(PodiumError, match="run the stage again"):
+        explain.run(config, ["r00.png"], "tiny")
+    finetune.run(config, "tiny")
+    looked = heatmaps.maps_of_finetune
+
+    def noted(model, pixels):
+        asked.append((model.split.fold, len(pixels)))
+        return looked(model, pixels)
+
+    monkeypatch.setattr(heatmaps, "maps_of_finetune", noted)
+    explain.run(config, ["r01.png", "r39.png"], "tiny")
+    assert asked == [(0, 1), (1, 2), (2, 1), (3, 1)]  # r01 is of fold 1
+    assert cv2.imread(str(paths.heatmap("toy", "r01.png.png"))).shape == (30, 24, 3)
+
+
+def test_of_several_models_those_speak_that_agree():
+    """Evidence for another label is evidence of something else."""
+    each = [heatmaps.Heatmap(label, np.full((2, 2), value)) for label, value in ((1, 3.0), (0, 9.0), (1, 5.0))]
+    found = explain._mean(each)
+    assert (found.label, found.places.tolist()) == (1, [[4.0, 4.0], [4.0, 4.0]])

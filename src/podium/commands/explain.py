@@ -4,6 +4,7 @@ Without ids: the images of the report's gallery, and a copy of the report that s
 """
 
 import base64
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
@@ -22,28 +23,33 @@ from podium.extraction import Extraction, settle
 from podium.heads import Predict
 from podium.heatmaps import Heatmap
 from podium.images import Reader
-from podium.stages import report
+from podium.stages import finetune, report
+from podium.training.trunk import Trunk, find
 
 _PAGE_PX = 128  # of a map on the page; it has about 8 places a side
 _OPACITY = 0.5
 
 
 def run(config: Config, ids: list[str], member: str | None) -> None:
-    """Write heatmaps/C/ID.png for each image, by `member` or else the best member whose maps are exact."""
+    """Write heatmaps/C/ID.png for each image, by `member` or else the best whose maps are exact; finetunes' are."""
     name = config.params.competition
     images = IMAGES.read(paths.data(name, "images.parquet"))
     unknown = sorted(set(ids) - set(images["image_id"]))
     if unknown:
         raise PodiumError(f"{paths.data(name, 'images.parquet')}: no image_id {shown(unknown)}")
-    chosen, extraction = _choose(config, member)
+    chosen, eye = _choose(config, member)
     page = None if ids else report.compose(config)[0]
     wanted = ids or [tile.image_id for tile in page.tiles if tile.source]  # type: ignore[union-attr]  # a page where no ids
-    found = _explain(config, config.params.members[chosen], extraction, by_id(images, wanted, "images", "image_id"))
+    asked = by_id(images, wanted, "images", "image_id")
+    if isinstance(eye, Extraction):
+        found, how = _explain(config, config.params.members[chosen], eye, asked), eye.backbone.resize
+    else:
+        found, how = _explain_finetune(config, chosen, asked), eye.spec.resize
     heat = {}
     with Reader(paths.raw(name)) as reader:
         for image_id, source in by_id(images, list(found), "images", "image_id")[["image_id", "source"]].to_numpy():
             pixels = reader.read(source)
-            spread = heatmaps.placed(found[image_id].places, pixels.shape[:2], extraction.backbone.resize)
+            spread = heatmaps.placed(found[image_id].places, pixels.shape[:2], how)
             _write(_over(pixels, spread), paths.heatmap(name, f"{quote(image_id, safe='')}.png"))
             heat[image_id] = _for_page(spread)
     print(f"{paths.heatmap(name, '')}: {len(heat)} images explained by {chosen}")  # noqa: T201  # the command's answer
@@ -54,41 +60,64 @@ def run(config: Config, ids: list[str], member: str | None) -> None:
         print(f"{file}: the report with its heatmaps")  # noqa: T201
 
 
-def _choose(config: Config, member: str | None) -> tuple[str, Extraction]:
-    """Return the member to explain and its backbone; raises PodiumError where there is none."""
+def _choose(config: Config, member: str | None) -> tuple[str, Extraction | Trunk]:
+    """Return the member or finetune to explain, and what sees for it; raises PodiumError where there is none."""
     params, where = config.params, str(paths.PARAMS)
-    if member is not None and member not in params.members:
-        raise PodiumError(f"{where}: members: no {member!r}; choose one of: {', '.join(params.members)}")
+    choices = [*params.members, *params.finetunes]
+    if member is not None and member not in choices:
+        raise PodiumError(f"{where}: members: no {member!r}; choose one of: {', '.join(choices)}")
     table = paths.bank_table(params.competition)
     ranked = [member] if member else list(csv_table.read(table.read_bytes(), str(table))["member"])
     for name in ranked:
-        one = params.members.get(name)
-        if one is None or not (member or one.head.is_linear):
+        eye: Extraction | Trunk
+        if name in params.finetunes:
+            eye = find(params.finetunes[name], f"{where}: finetunes.{name}")
+        elif (one := params.members.get(name)) and one.backbones[0] in params.backbones:
+            if not (member or one.head.is_linear):
+                continue
+            eye = settle(params.backbones[one.backbones[0]], f"{where}: backbones.{one.backbones[0]}")
+        else:  # it has no images of its own: a fusion, an import
             continue
-        extraction = settle(params.backbones[one.backbones[0]], f"{where}: backbones.{one.backbones[0]}")
-        if heatmaps.has_maps(extraction):
-            return name, extraction
-    raise PodiumError(
-        f"{where}: members: none has a linear head on means or maxima of feature maps, which heatmaps need"
-    )
+        if heatmaps.pooling(eye):
+            return name, eye
+    raise PodiumError(f"{where}: members: none has a linear head on means or maxima of feature maps, as heatmaps need")
 
 
 def _explain(config: Config, member: Member, extraction: Extraction, images: pd.DataFrame) -> dict[str, Heatmap]:
     """Return the maps by image id: of a train image by the models that did not see it, of a test image by all."""
-    name, task = config.params.competition, config.competition.task
+    name, kind, how = config.params.competition, config.competition.task.kind, heatmaps.pooling(extraction)
     with Reader(paths.raw(name)) as reader:
         pairs = images[["image_id", "source"]].itertuples(index=False, name=None)
         maps = dict(heatmaps.maps_of(extraction, pairs, reader, paths.cache() / "models"))
     predicts = _models(config, member, set(images["row_id"]))
     found = {}
     for image_id, row_id in images[["image_id", "row_id"]].itertuples(index=False, name=None):
-        each = [
-            heatmaps.activation(predict, maps[image_id], extraction.pooling, task.kind)
-            for predict in predicts.get(row_id, [])
-        ]
+        scores = [heatmaps.score_of_head(predict, kind) for predict in predicts.get(row_id, [])]
+        each = [heatmaps.activation(score, maps[image_id], str(how)) for score in scores]
         if each:
-            found[image_id] = replace(each[0], places=np.mean([one.places for one in each], axis=0))
+            found[image_id] = _mean(each)
     return found
+
+
+def _explain_finetune(config: Config, name: str, images: pd.DataFrame) -> dict[str, Heatmap]:
+    """Return the maps by image id, as `_explain` does; each fold's network looks with its own trunk."""
+    given = finetune.read(config, name)
+    asked = by_id(given.images, images["image_id"], "images", "image_id")
+    how = str(heatmaps.pooling(given.trunk))
+    each: dict[str, list[Heatmap]] = {}
+    for model in given.models:
+        own = asked[asked["row_id"].isin(model.split.valid) | (asked["split"] == "test")]
+        maps = heatmaps.maps_of_finetune(model, given.pixels[own["place"].to_numpy()])
+        score = heatmaps.score_of_finetune(model)
+        for image_id, seen in zip(own["image_id"], maps, strict=True):
+            each.setdefault(image_id, []).append(heatmaps.activation(score, seen, how))
+    return {image_id: _mean(found) for image_id, found in each.items()}
+
+
+def _mean(found: list[Heatmap]) -> Heatmap:
+    """Return the mean of several models' maps, of those that give the label which most of them give."""
+    label = Counter(sorted(one.label for one in found)).most_common(1)[0][0]
+    return Heatmap(label, np.mean([one.places for one in found if one.label == label], axis=0))
 
 
 def _models(config: Config, member: Member, row_ids: set[str]) -> dict[str, list[Predict]]:

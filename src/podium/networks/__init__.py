@@ -17,6 +17,7 @@ class Network(Frozen):
 
     native_px: ClassVar[int]  # the side of the square images that it was made for
     min_px: ClassVar[int]
+    ends_in_map: ClassVar[bool] = False  # then its last layer is the mean over the places of that map
 
     def check(self, px: int, where: str) -> None:
         """Raise PodiumError naming the param below `where` that the network has no answer to."""
@@ -24,8 +25,5 @@ class Network(Frozen):
             raise PodiumError(f"{where}.resize.px: this network needs at least {self.min_px}, not {px}")
 
     def build(self, px: int) -> Any:
-        """Return a Keras model from `(n, px, px, 3)` float32 RGB in [0, 255] to features `(n, d)` float32.
-
-        Where the network ends in a feature map, its last layer is the mean over the places of that map.
-        """
+        """Return a Keras model from `(n, px, px, 3)` float32 RGB in [0, 255] to features `(n, d)` float32."""
         raise NotImplementedError

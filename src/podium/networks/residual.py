@@ -16,6 +16,7 @@ class Network(networks.Network):
 
     native_px: ClassVar[int] = 32
     min_px: ClassVar[int] = 16
+    ends_in_map: ClassVar[bool] = True
 
     width: int = Field(16, ge=1)  # of the first convolution, at full resolution
 

@@ -13,6 +13,7 @@ class Network(networks.Network):
 
     native_px: ClassVar[int] = 128
     min_px: ClassVar[int] = 32
+    ends_in_map: ClassVar[bool] = True
 
     width: int = Field(32, ge=1)  # of the first block
     blocks: int = Field(5, ge=1, le=5)
