@@ -124,6 +124,11 @@ class Workspace:
         imports = {"predictions": {"mate": "theirs/predictions.csv"}, "features": {"clip": "theirs/features.parquet"}}
         self.edit(lambda params: params.update(imports=imports))
 
+    def add_finetune(self) -> None:
+        """Add a network that is trained in seconds."""
+        spec = {"network": "mlp", "options": {"hidden": [8]}, "resize": {"px": 8}, "epochs": 3, "batch": 8}
+        self.edit(lambda params: params.update(finetunes={"tiny": spec}))
+
     def bytes(self, file: str) -> bytes:
         return (self.path / file).read_bytes()
 

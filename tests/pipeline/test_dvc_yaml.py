@@ -95,6 +95,8 @@ def test_params_are_those_that_the_stage_reads(stages, stage, workspace, monkeyp
     monkeypatch.setattr(os, "environ", os.environ | workspace.env())
     if "imports" in (STAGES[stage] or ""):
         workspace.add_imports()
+    if STAGES[stage] == "finetunes":
+        workspace.add_finetune()
     config = config_module.load()
     read = set()
     recorded = type("Recorded", (), {})()

@@ -4,6 +4,7 @@ from podium import paths
 from podium.config import Config
 from podium.errors import PodiumError
 from podium.extraction import settle
+from podium.training.trunk import find
 
 
 def run(config: Config) -> None:
@@ -13,9 +14,13 @@ def run(config: Config) -> None:
         where = f"{paths.PARAMS}: backbones.{name}"
         extraction = settle(backbone, where)
         extraction.network.require_weights(f"{where}.network", extraction.pooling)
+    for name, finetune in params.finetunes.items():
+        where = f"{paths.PARAMS}: finetunes.{name}"
+        find(finetune, where).require_weights(where)
     if params.folds.file is not None and not params.folds.file.exists():
         raise PodiumError(f"{paths.PARAMS}: folds.file: there is no {params.folds.file}")
     print(  # noqa: T201  # the answer to the command
         f"{paths.PARAMS}: {config.competition.title}; {len(params.backbones)} backbones,"
-        f" {len(params.models())} members, {params.folds.k} folds, {params.folds.repeats} repeats"
+        f" {len(params.finetunes)} finetunes, {len(params.models())} members,"
+        f" {params.folds.k} folds, {params.folds.repeats} repeats"
     )

@@ -1,4 +1,4 @@
-"""podium prune: what is cached or put out and no params.yaml and no recipe names: rows, networks, pixels, predictions."""
+"""podium prune: what is cached or put out and no params.yaml and no recipe names: rows, networks, pixels, outputs."""
 
 import json
 import shutil

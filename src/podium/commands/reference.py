@@ -8,11 +8,13 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from podium import config, plugins
+from podium.augmentation import OPERATIONS
 from podium.backbones import NETWORKS
 from podium.frozen import Frozen
 from podium.images import Resize
 from podium.metrics import METRICS
 from podium.pooling import POOLINGS
+from podium.training import Finetune
 from podium.views import VIEWS
 
 HEAD = """# Params reference
@@ -23,11 +25,16 @@ a test keeps it current. A key without a default is required.
 # Plug-ins are chosen by a name: section of this page, kind, where the name stands.
 _CHOICES = (
     ("Heads", "heads", "members.NAME.head, fusions.NAME.head"),
+    ("Networks from scratch", "networks", "finetunes.NAME.network"),
     ("Ensemble methods", "ensembles", "ensemble.method"),
     ("Sources", "sources", "competition: source.kind"),
     ("Layouts", "layouts", "competition: layout.kind"),
     ("Tasks", "tasks", "competition: task.kind"),
 )
+_AUGMENTATIONS = """## Augmentations
+
+`finetunes.NAME.augment`, a list: names of views, each with a `chance` of 0.5, and of these; a lone number beside a name
+is its first key's."""
 _NAMES: dict[str, Iterable[str]] = {
     "Networks": NETWORKS,
     "Views": VIEWS,
@@ -49,6 +56,7 @@ def text() -> str:
         "views": config.Views,
         "backbones.NAME": config.Backbone,
         "backbones.NAME.resize": Resize,
+        "finetunes.NAME": Finetune,
         "imports": config.Imports,
         "submission": config.Submission,
         "competitions/NAME.yaml": config.Competition,
@@ -57,8 +65,11 @@ def text() -> str:
     }
     parts = [HEAD, *(_section("##", title, model) for title, model in models.items())]
     for title, kind, place in _CHOICES:
-        parts.append(f"## {title}\n\n`{place}`; every other key beside it is an option of the chosen one.")
+        where = "a key of `options`" if kind == "networks" else "every other key beside it"
+        parts.append(f"## {title}\n\n`{place}`; {where} is an option of the chosen one.")
         parts += [_section("###", name, plugins.find(kind, name, kind)) for name in plugins.names(kind)]
+    parts.append(_AUGMENTATIONS)
+    parts += [_section("###", name, operation) for name, operation in OPERATIONS.items() if name not in VIEWS]
     parts += [f"## {title}\n\n{', '.join(f'`{name}`' for name in sorted(names))}." for title, names in _NAMES.items()]
     return "\n\n".join(part.strip() for part in parts)
 
@@ -98,7 +109,14 @@ def _type(annotation: Any) -> str:
         return f"list of {_type(many[0])}" if Ellipsis in inner else f"list of {len(many)}: {_type(many[0])}"
     if origin is dict:
         return f"{_type(inner[1])}, by {'name' if inner[0] is str else _type(inner[0])}"
-    names = {str: "text", int: "whole number", float: "number", bool: "true or false", type(None): "null"}
+    names = {
+        str: "text",
+        int: "whole number",
+        float: "number",
+        bool: "true or false",
+        type(None): "null",
+        Any: "its own",
+    }
     return names.get(annotation) or f"see {annotation.__name__}"
 
 
