@@ -79,11 +79,14 @@ def report(network: str, contenders: list[Contender], others: dict[str, float], 
     base = 1 / contenders[0].whole_s
     print(f"{network}, batch {BATCH}, {workers()} cores; decoding {decode_s * 1e3:.2f} ms of one core each")
     for one in contenders:
-        limit = 1 / (one.alone_s + decode_s / workers())
+        shared_s = decode_s / workers()
+        limit = 1 / (one.alone_s + shared_s)
         print(
             f"{one.name:20} {1 / one.whole_s:7.1f} images/s = {1 / one.whole_s / base:.2f}x;"
-            f" engine alone {1 / one.alone_s:.1f}, limit {limit:.1f}, reached {1 / one.whole_s / limit:.2f} of it;"
-            f" engine waits {one.waiting:.0%}"
+            f" {one.whole_s * 1e3:.2f} ms each: engine {one.alone_s * 1e3:.2f}, decoding {shared_s * 1e3:.2f};"
+            f" limit {limit:.1f}, reached {1 / one.whole_s / limit:.2f} of it;"
+            f" engine waits {one.waiting:.0%}, decoding {1 - shared_s / one.whole_s:.0%};"
+            f" decoding for nothing would give {1 / one.alone_s / base:.2f}x"
         )
     for name, speed in others.items():
         print(f"{name:20} {speed:7.1f} images/s = {speed / base:.2f}x")

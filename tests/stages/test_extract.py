@@ -12,6 +12,8 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -305,6 +307,17 @@ def test_a_plan_for_unknown_images_is_refused(toy):
     IMAGES.write(frame[1:], paths.data("toy", "images.parquet"))
     with pytest.raises(PodiumError, match=r"views\.parquet: names .* not in images\.parquet"):
         extract.run(make_config(), "tiny")
+
+
+@pytest.mark.parametrize("table", ["images", "views"])
+def test_an_id_that_comes_twice_is_refused(toy, table):
+    """Rows would meet the wrong image; the line names the table and the id, before anything is computed."""
+    path = paths.data("toy", f"{table}.parquet")
+    lines = pq.read_table(path)
+    pq.write_table(pa.concat_tables([lines, lines.slice(0, 1)]), path)
+    with pytest.raises(PodiumError, match=rf"{table}\.parquet: .* must be unique; these come twice: "):
+        extract.run(make_config(), "tiny")
+    assert not toy.packs.exists()
 
 
 LOADED = """
