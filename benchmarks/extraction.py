@@ -83,10 +83,11 @@ def report(network: str, contenders: list[Contender], others: dict[str, float], 
         limit = 1 / (one.alone_s + shared_s)
         print(
             f"{one.name:20} {1 / one.whole_s:7.1f} images/s = {1 / one.whole_s / base:.2f}x;"
-            f" {one.whole_s * 1e3:.2f} ms each: engine {one.alone_s * 1e3:.2f}, decoding {shared_s * 1e3:.2f};"
-            f" limit {limit:.1f}, reached {1 / one.whole_s / limit:.2f} of it;"
+            f" limit {limit:.1f}, reached {1 / one.whole_s / limit:.2f} of it\n"
+            f"{'':20} {one.whole_s * 1e3:.2f} ms an image: engine {one.alone_s * 1e3:.2f},"
+            f" decoding {shared_s * 1e3:.2f};"
             f" engine waits {one.waiting:.0%}, decoding {1 - shared_s / one.whole_s:.0%};"
-            f" decoding for nothing would give {1 / one.alone_s / base:.2f}x"
+            f" with free decoding {1 / one.alone_s / base:.2f}x"
         )
     for name, speed in others.items():
         print(f"{name:20} {speed:7.1f} images/s = {speed / base:.2f}x")
