@@ -1,13 +1,73 @@
-"""A local server that speaks as much of Kaggle's API as the official client needs here."""
+"""Pictures and what leaves them copies; a local server that speaks as much of Kaggle's API as its client needs here."""
 
 import hashlib
 import json
 import re
 import threading
 from collections import deque
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import cv2
+import numpy as np
 import pytest
+
+
+@cache
+def _photo(seed, px=96):
+    rng = np.random.default_rng(seed)
+    layers = [
+        cv2.resize(rng.normal(size=(n, n, 3)), (px, px), interpolation=cv2.INTER_CUBIC) / n for n in (3, 6, 12, 24)
+    ]
+    total = np.sum(layers, axis=0)
+    return ((total - total.min()) / np.ptp(total) * 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def photo():
+    """Return the function of a seed that makes a picture with a photograph's spectrum: large shapes, less detail."""
+    return _photo
+
+
+def _jpeg(image, quality):
+    return cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
+
+
+def _resized(image, width, height):
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+
+
+COPIES = {
+    "same file": lambda i: i,
+    "same pixels": lambda i: i,
+    "jpeg 90": lambda i: _jpeg(i, 90),
+    "jpeg 60": lambda i: _jpeg(i, 60),
+    "half": lambda i: _resized(i, 48, 48),
+    "double": lambda i: cv2.resize(i, None, fx=2, fy=2),
+    "squashed": lambda i: _resized(i, 96, 64),
+    "brighter": lambda i: np.clip(i.astype(int) + 20, 0, 255).astype(np.uint8),
+    "darker": lambda i: (i * 0.7).astype(np.uint8),
+    "contrast": lambda i: np.clip((i - 128.0) * 1.2 + 128, 0, 255).astype(np.uint8),
+    "gamma": lambda i: (255 * (i / 255) ** 0.8).astype(np.uint8),
+    "noise": lambda i: np.clip(i + np.random.default_rng(0).normal(0, 5, i.shape), 0, 255).astype(np.uint8),
+    "blurred": lambda i: cv2.GaussianBlur(i, (3, 3), 0),
+    "gray": lambda i: np.repeat(cv2.cvtColor(i, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2),
+    "hflip": lambda i: i[:, ::-1],
+    "vflip": lambda i: i[::-1],
+    "rot90": np.rot90,
+    "rot180": lambda i: np.rot90(i, 2),
+    "rot270": lambda i: np.rot90(i, 3),
+    "transposed": lambda i: i.transpose(1, 0, 2),
+    "hflip and jpeg": lambda i: _jpeg(np.ascontiguousarray(i[:, ::-1]), 80),
+    "rot90 and half": lambda i: _resized(np.ascontiguousarray(np.rot90(i)), 48, 48),
+    "rot180 and darker": lambda i: (np.rot90(i, 2) * 0.8).astype(np.uint8),
+}
+
+
+@pytest.fixture(params=COPIES)
+def copy(request):
+    """Return a way to copy a picture, by name, and the function that does it."""
+    return request.param, lambda image: np.ascontiguousarray(COPIES[request.param](image))
 
 
 @pytest.fixture
