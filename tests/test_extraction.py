@@ -7,7 +7,7 @@ import pytest
 from podium import extraction, plugins
 from podium.config import Backbone
 from podium.errors import PodiumError
-from podium.extraction import settle, workers
+from podium.extraction import pixel_caches, settle, workers
 from podium.images import Resize, decode, resize
 from podium.views import VIEWS, apply
 
@@ -138,6 +138,22 @@ def test_pixels_change_only_with_their_version():
                     for px in (24, 80):  # smaller and larger
                         found.update(resize(turned, Resize(mode=mode, interpolation=interpolation), px).tobytes())
     assert (extraction.PIXELS, found.hexdigest()[:16]) == (2, "72b887e5b2c4ada2")
+
+
+def test_backbones_of_one_size_share_their_pixels(tmp_path, monkeypatch):
+    """A written out native size is the native size; another side, mode, interpolation or decoder has its own pixels."""
+
+    def folders(*resizes):
+        backbones = [Backbone(network="efficientnet_lite0", resize=how) for how in resizes]
+        return {cache.folder for cache in pixel_caches(backbones, tmp_path).values()}
+
+    assert len(folders({}, {"px": 224}, {"mode": "squash"})) == 1
+    assert len(folders({}, {"px": 240}, {"mode": "pad"}, {"interpolation": "cubic"})) == 4
+    before = folders({})
+    monkeypatch.setattr(extraction, "PIXELS", extraction.PIXELS + 1)
+    assert before.isdisjoint(folders({}))
+    monkeypatch.setenv("PODIUM_PIXELS", "off")
+    assert folders({}) == set()
 
 
 @pytest.mark.parametrize(("named", "n"), [("3", 3), ("1", 1)])

@@ -54,13 +54,13 @@ def test_a_file_cut_short_is_as_good_as_absent(folder):
         assert cache.get(KEY) is None
 
 
-def test_a_fifth_of_the_disk_is_left_to_others(folder, monkeypatch):
+def test_a_tenth_of_the_disk_is_left_to_others(folder, monkeypatch):
     """Speed is not worth a full disk: nothing is written, and nobody is told."""
-    disk = SimpleNamespace(total=100, free=20)
+    disk = SimpleNamespace(total=100, free=10)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: disk)
     PixelCache(folder, 8).put(KEY, IMAGE)
     assert not files(folder)
-    disk.free = 21
+    disk.free = 11
     PixelCache(folder, 8).put(KEY, IMAGE)
     assert len(files(folder)) == 1
 

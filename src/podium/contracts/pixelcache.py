@@ -13,7 +13,7 @@ import numpy as np
 
 from podium.contracts.files import atomic
 
-SPARED = 0.2  # the share of a disk that is left to others
+SPARED = 0.1  # the share of a disk that is left to others
 
 _DIGEST = hashlib.sha256().digest_size
 
