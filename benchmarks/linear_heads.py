@@ -60,26 +60,27 @@ def _timed(work: Callable[[], np.ndarray]) -> tuple[np.ndarray, float, float]:
 def _ours(x: np.ndarray, y: np.ndarray, fold: np.ndarray) -> np.ndarray:
     p, truth = np.empty((len(GRID), len(x), y.max() + 1), np.float32), np.eye(y.max() + 1, dtype=np.float32)[y]
     for i in range(FOLDS):
-        train = _standardised(x, fold, i)
-        weight = np.ones((fold != i).sum())
-        fitted = path(train[fold != i], truth[fold != i], weight, GRID, is_softmax=True, tolerance=1e-4)
+        train, test = _standardised(x, fold, i)
+        fitted = path(train, truth[fold != i], np.ones(len(train)), GRID, is_softmax=True, tolerance=1e-4)
         for j, (_, model) in enumerate(fitted):
-            p[j, fold == i] = model(train[fold == i])
+            p[j, fold == i] = model(test)
     return p
 
 
 def _theirs(x: np.ndarray, y: np.ndarray, fold: np.ndarray, grid: tuple[float, ...], n_folds: int) -> np.ndarray:
     p = np.empty((len(grid), len(x), y.max() + 1), np.float32)
     for i in range(n_folds):
-        train = _standardised(x, fold, i)
+        train, test = _standardised(x, fold, i)
         for j, C in enumerate(grid):
-            model = LogisticRegression(C=C, max_iter=1000).fit(train[fold != i], y[fold != i])
-            p[j, fold == i] = model.predict_proba(train[fold == i])
+            model = LogisticRegression(C=C, max_iter=1000).fit(train, y[fold != i])
+            p[j, fold == i] = model.predict_proba(test)
     return p
 
 
-def _standardised(x: np.ndarray, fold: np.ndarray, i: int) -> np.ndarray:
-    return standardised(x[fold != i])(x)
+def _standardised(x: np.ndarray, fold: np.ndarray, i: int) -> tuple[np.ndarray, np.ndarray]:
+    train = x[fold != i]
+    scale = standardised(train)
+    return scale(train), scale(x[fold == i])
 
 
 def _losses(p: np.ndarray, y: np.ndarray) -> np.ndarray:
