@@ -261,6 +261,18 @@ def test_a_shifted_test_set_is_told(column):
     assert finding.message.startswith("lite0: ")
 
 
+@pytest.mark.parametrize("place", [3, 999, 1100])
+def test_images_with_nearly_the_same_features_are_listed(place, monkeypatch):
+    """A copy with other bytes and another hash, in any block; unlike images are not listed."""
+    monkeypatch.setattr(leaks, "_BLOCK", 500)
+    x, ids = features(1200), [f"i{k}" for k in range(1200)]
+    assert leaks.alike(x, ids, "lite0") == []
+    x[-1] = x[place] * 1.01 + 0.02
+    (finding,) = leaks.alike(x, ids, "lite0")
+    assert finding.level == "note"
+    assert [pair[:2] for pair in finding.details["pairs"]] == [(f"i{place}", "i1199")]
+
+
 # Predictions
 
 

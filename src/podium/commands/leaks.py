@@ -69,7 +69,7 @@ def _in_order(sources: pd.Series) -> pd.Series:
 
 
 def _features(config: Config, images: pd.DataFrame) -> Iterator[Finding]:
-    """Tell train and test apart by each backbone's features, where they have been extracted."""
+    """Look for copies in each backbone's features, and tell train and test apart by them, where they are extracted."""
     for backbone in [*config.params.backbones, *config.params.imports.features]:
         path = paths.features(config.params.competition, backbone)
         if path.exists():
@@ -80,7 +80,9 @@ def _features(config: Config, images: pd.DataFrame) -> Iterator[Finding]:
             sides = [_some(table[table["split"] == split]) for split in ("train", "test")]
             if all(map(len, sides)):
                 train, test = (read.matrix[side["place"].to_numpy()] for side in sides)
-                yield from leaks.adversarial(train, test, pd.concat(sides)["image_id"], backbone)
+                ids = pd.concat(sides)["image_id"]
+                yield from leaks.adversarial(train, test, ids, backbone)
+                yield from leaks.alike(np.concatenate([train, test]), ids, backbone)
 
 
 def _some(table: pd.DataFrame) -> pd.DataFrame:
