@@ -23,16 +23,18 @@ from podium.contracts import checkpoints
 from podium.contracts.files import atomic, write_json
 from podium.contracts.rowcache import DESCRIPTION, RowCache
 from podium.contracts.tables import by_id
-from podium.errors import PodiumError, shown
+from podium.errors import PodiumError
 from podium.extraction import PIXELS, workers
 from podium.images import Reader, UnreadableImageError, resize
 from podium.tasks import Task
+from podium.training import answers
 from podium.training.data import Examples
 from podium.training.loop import Job, Watch, final, train
 from podium.training.model import Model, precision
 from podium.training.trunk import Trunk
 from podium.views import apply
 
+METHOD = 1  # counts the changes of training and augmentation that changed what the same settings give
 _AT_ONCE = 256  # images whose features are computed between two writes to the cache
 
 
@@ -140,19 +142,21 @@ class FoldModel:
         """Return what is learnt from, what stops it early, and mean and deviation of a regression's values."""
         given, spec = self.of, self.of.trunk.spec
         rows = by_id(given.rows, self.trained_on, "rows.parquet")
-        y, is_value = given.task.targets(rows), given.task.kind == "regression"
-        _all_classes(given, y)
+        y, kind = given.task.targets(rows), given.task.kind
+        is_value = kind == "regression"
+        answers.require_classes(y, kind, given.labels, given.where)
         mean, std = (float(y.mean()), float(y.std()) or 1.0) if is_value else (0.0, 1.0)
         table = pd.DataFrame({"row_id": rows["row_id"], "line": np.arange(len(rows))})
         images = given.images.merge(table, on="row_id", validate="many_to_one")
         line = images["line"].to_numpy()
-        # The images of a row share its weight.
-        weight = rows["weight"].to_numpy() * _class_weights(given, y) / np.bincount(line, minlength=len(rows))
+        share = 1 / np.bincount(line, minlength=len(rows))  # the images of a row share its weight
+        by_class = answers.class_weights(y, spec.class_weight, given.labels, given.where)
+        weight = rows["weight"].to_numpy() * share * by_class
         examples = Examples(
             place=images["place"].to_numpy(np.int64),
-            target=_targets((y - mean) / std if is_value else y, given)[line],
+            target=answers.targets((y - mean) / std if is_value else y, kind, len(given.labels))[line],
             weight=(weight / weight[line].mean())[line].astype(np.float32),
-            stratum=y[line] if given.task.kind in ("binary", "multiclass") else np.zeros(len(line), np.int64),
+            stratum=y[line] if kind in ("binary", "multiclass") else np.zeros(len(line), np.int64),
         )
         if spec.patience is None:
             return examples, None, (mean, std)
@@ -211,7 +215,7 @@ class FoldModel:
 
     def head(self, features: np.ndarray) -> np.ndarray:
         """Return probabilities or values `(n, k)` float64 of features `(n, d)` of its trunk."""
-        return _activated(self.logits(features), self.of.task.kind)
+        return answers.activated(self.logits(features), self.of.task.kind)
 
     def logits(self, features: np.ndarray) -> np.ndarray:
         """Return what the head computes, `(n, k)` float64: values in their own units, else logits."""
@@ -250,7 +254,7 @@ def describe(trunk: Trunk) -> dict[str, Any]:
         "network": trunk.spec.network,
         **trunk.description,
         "precision": precision(trunk.spec),
-        "training": json.dumps({**settings, "augment": augment}, sort_keys=True),
+        "training": json.dumps({**settings, "augment": augment, "method": METHOD}, sort_keys=True),
         "engine": f"keras {version('keras')}, {backend} {version(backend)}",
     }
 
@@ -291,45 +295,3 @@ def decoded(images: pd.DataFrame, trunk: Trunk, reader: Reader, folder: Path) ->
             pixels.flush()
     mapped: np.ndarray = np.load(path, mmap_mode="r")
     return mapped
-
-
-def _all_classes(given: Finetuning, y: np.ndarray) -> None:
-    """Raise PodiumError where a class is absent from a fold: its network could never predict it."""
-    if given.task.kind not in ("binary", "multiclass"):
-        return
-    lacking = sorted(set(range(len(given.labels))) - set(y.tolist()))
-    if lacking:
-        names = shown([given.labels[code] for code in lacking])
-        raise PodiumError(f"{given.where}: the training rows of a fold have no {names}; choose other `folds`")
-
-
-def _targets(y: np.ndarray, given: Finetuning) -> np.ndarray:
-    """Return targets `(n, k)` float32, as the loss takes them."""
-    if given.task.kind == "multiclass":
-        return np.asarray(np.eye(len(given.labels), dtype=np.float32)[y])
-    return y.reshape(len(y), -1).astype(np.float32)
-
-
-def _class_weights(given: Finetuning, y: np.ndarray) -> np.ndarray:
-    """Return `(n,)`: by `class_weight`, whose labels must be those of the competition."""
-    wanted = given.trunk.spec.class_weight
-    if wanted is None:
-        return np.ones(len(y))
-    if wanted == "balanced":
-        counts = np.bincount(y, minlength=len(given.labels))
-        return np.asarray(len(y) / (len(counts) * counts[y]))
-    if unknown := set(wanted) - set(given.labels):
-        raise PodiumError(
-            f"{given.where}.class_weight: no label {shown(sorted(unknown))}; choose from: {shown(given.labels, 20)}"
-        )
-    return np.asarray(np.array([wanted.get(label, 1.0) for label in given.labels])[y])
-
-
-def _activated(logits: np.ndarray, task: str) -> np.ndarray:
-    """Return probabilities or values `(n, k)` float64."""
-    if task == "regression":
-        return logits
-    if task == "multiclass":
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
-    return np.asarray(0.5 * (1 + np.tanh(0.5 * logits)))

@@ -188,6 +188,20 @@ def certificate(table: pd.DataFrame) -> list[Finding]:
     return [Finding("seen rows", "alarm", message, {"rows": ids})]
 
 
+def second_hand(trained: Mapping[str, Iterable[str]]) -> list[Finding]:
+    """Note the heads, by name, that sit on these networks' features, trained on the same rows in the same folds.
+
+    A network never saw the rows that it describes; but it describes a head's training rows, and saw among others
+    those that the head is to predict. So second-level models are commonly fitted; what it costs, held-out rows show.
+    """
+    because = "saw none of the rows it describes, but describes the head's training rows and saw the rows it predicts"
+    return [
+        Finding("second-hand labels", "note", f"{name}: {one} {because}", {"member": name, "network": one})
+        for name, networks in sorted(trained.items())
+        for one in sorted(networks)
+    ]
+
+
 def auc(score: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
     """Return the AUC of a score for 0/1 truths, and its standard error by chance (Mann and Whitney 1947)."""
     ranks = pd.Series(score).rank().to_numpy()

@@ -111,3 +111,16 @@ def test_copies_are_kept_together_by_default(prepared):
             (raw / f"{n:03d}.png").write_bytes((raw / "000.png").read_bytes())
 
     assert {finding["level"] for finding in prepared(copied)} <= {"note"}
+
+
+def test_heads_on_trained_networks_are_noted(prepared, capsys):
+    """What stands behind their training rows has seen the rows that they predict."""
+    params = paths.PARAMS.read_text()
+    assert prepared() == []
+    spec = "finetunes: {tuned: {network: lenet}}"
+    member = "members:\n  on_tuned: {backbone: tuned, head: logistic, C: 0.1}\n"
+    paths.PARAMS.write_text(params.replace("finetunes: {}", spec).replace("members:\n", member))
+    leaks.run(config.load())
+    told = capsys.readouterr().out
+    assert "note: on_tuned: tuned saw none of the rows it describes" in told
+    assert "no leak found" in told

@@ -33,6 +33,7 @@ def run(config: Config) -> None:
         *leaks.groups(rows, folds),
         *leaks.across(pairs, images, rows, folds),
         *leaks.certificate(seen),
+        *leaks.second_hand(_on_trained(config)),
         *_metadata(config, images, rows),
         *_features(config, images),
         *_predictions(config),
@@ -45,6 +46,12 @@ def run(config: Config) -> None:
     alarms = sum(finding.level == "alarm" for finding in findings)
     clean = "no leak found" if not alarms else f"{alarms} alarms"
     print(f"{clean}; {len(seen)} out-of-fold predictions: {paths.report(name, 'seen.csv')}")  # noqa: T201
+
+
+def _on_trained(config: Config) -> dict[str, set[str]]:
+    """Return the finetunes that each head has its features from."""
+    finetunes = set(config.params.finetunes)
+    return {name: finetunes & set(model.backbones) for name, model in config.params.models().items()}
 
 
 def _metadata(config: Config, images: pd.DataFrame, rows: pd.DataFrame) -> Iterator[Finding]:
@@ -70,7 +77,7 @@ def _in_order(sources: pd.Series) -> pd.Series:
 
 def _features(config: Config, images: pd.DataFrame) -> Iterator[Finding]:
     """Look for copies in each backbone's features, and tell train and test apart by them, where they are extracted."""
-    for backbone in [*config.params.backbones, *config.params.imports.features]:
+    for backbone in [*config.params.backbones, *config.params.finetunes, *config.params.imports.features]:
         path = paths.features(config.params.competition, backbone)
         if path.exists():
             read = features.read(path)

@@ -92,12 +92,7 @@ def train(job: Job, watch: Watch) -> Model:
         model.restore(finished[0])
         return model
     last = job.folder / "last.npz"
-    arrays, progress = _load(last)
-    if progress.epoch:
-        model.restore(arrays)
-    elif model.trunk.is_pretrained:
-        some = np.random.default_rng(job.seed).permutation(job.learn.place)[:_STANDARD]
-        model.standardise(job.pixels[some])
+    arrays, progress = _begun(job, model, last)
     for phase in phases(model.trunk):
         if progress.epoch < phase.epochs.stop:
             model.open(phase, steps=len(job.learn) // spec.batch)
@@ -116,6 +111,17 @@ def train(job: Job, watch: Watch) -> Model:
     checkpoints.save(final(job.folder), arrays, {"curve": progress.curve, **job.facts})
     last.unlink(missing_ok=True)
     return model
+
+
+def _begun(job: Job, model: Model, last: Path) -> tuple[Arrays, _Progress]:
+    """Return the last checkpoint and how far it had come, with the network put into its state."""
+    arrays, progress = _load(last)
+    if progress.epoch:
+        model.restore(arrays)
+    elif model.trunk.is_pretrained:
+        some = np.random.default_rng(job.seed).permutation(job.learn.place)[:_STANDARD]
+        model.standardise(job.pixels[some])
+    return arrays, progress
 
 
 def _epoch(job: Job, model: Model, phase: Phase, epoch: int, watch: Watch) -> Line:
