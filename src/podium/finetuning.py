@@ -111,12 +111,15 @@ class Finetuning:
         return wanted
 
     def curves(self) -> pd.DataFrame:
-        """Return a line per model and epoch: repeat, fold, epoch, phase, loss, metric, valid_loss, seconds."""
-        return pd.DataFrame(
+        """Return a line per model and epoch: repeat, fold, epoch, phase, loss, valid_loss, metric, seconds."""
+        lines = [
             {"repeat": model.split.repeat, "fold": model.split.fold, **line}
             for model in self.models
             for line in model.kept[1]["curve"]
-        )
+        ]
+        first, last = ["repeat", "fold", "epoch", "phase", "loss", "valid_loss"], ["seconds"]
+        metric = [name for name in lines[0] if name not in [*first, *last]]
+        return pd.DataFrame(lines)[[*first, *metric, *last]]
 
     @property
     def fingerprint(self) -> str:
