@@ -7,7 +7,8 @@ Run it in a repository whose `dvc repro` is done: it takes the competition's lab
 new splits of three quarters and one, fits every member of params.yaml on extracted features, and the ensemble. The
 peer gets the same rows' features (of all backbones, the mean of the views), `best_quality`, and as many seconds as
 podium took, or `--seconds`. Its dynamic stacking is off: the trial fit that this adds takes a quarter of the time, and
-fails where that is less than its first model needs. Prints the held-out loss of both for each split, and the paired difference.
+fails where that is less than its first model needs. Prints the held-out loss of both for each split, and the paired
+difference.
 """
 
 import argparse
