@@ -3,8 +3,8 @@
 Every random number is drawn by NumPy from the given seed, so a step that is repeated after a crash, or on another
 backend of Keras, sees the same crops; `keras.ops` then does the work wherever KERAS_BACKEND computes. Keras's own
 random layers keep a state instead, and three of them do something else: RandomCrop cuts a whole batch at one place,
-RandAugment does the same to a whole batch (and computes every operation to keep two: 18 images/s at 224 px on two
-cores, against 520 here), and RandomSaturation leaves [0, 255].
+RandAugment does the same to a whole batch (and computes every operation to keep two, which takes 7 times as long at
+224 px), and RandomSaturation leaves [0, 255].
 """
 
 import math
@@ -131,7 +131,7 @@ class _Blend(Operation):
 
 
 class RandAugment(Operation):
-    """`ops` operations for each picture, drawn from thirteen (Cubuk et al. 2019, less equalisation: 65 % of the time).
+    """`ops` operations for each picture, drawn from thirteen: Cubuk et al. 2019, less slow equalisation.
 
     A shuffled batch is dealt to the operations in equal parts, so that each computes its own part alone.
     """
