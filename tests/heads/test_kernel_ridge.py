@@ -6,6 +6,7 @@ from sklearn.kernel_ridge import KernelRidge
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.preprocessing import StandardScaler
 
+from podium.errors import PodiumError
 from podium.heads import Training
 from podium.heads.kernel_ridge import Head, _errors, _kernel
 
@@ -23,6 +24,15 @@ def test_values_are_scikit_learns():
     model = KernelRidge(alpha=0.2, kernel="precomputed").fit(kernel, (y - y.mean()) / y.std(), weight / weight.mean())
     expected = model.predict(kernel) * y.std() + y.mean()
     np.testing.assert_allclose(Head(alpha=0.2, gamma=0.7).fit(data)(x)[:, 0], expected, rtol=1e-4)
+
+
+def test_too_many_rows_are_refused_before_memory_is():
+    """Its matrix grows with their square."""
+    data = Training(
+        np.zeros((20_001, 1), np.float32), np.zeros(20_001), "regression", 1, *[np.arange(20_001)] * 2, seed=0
+    )
+    with pytest.raises(PodiumError, match=r"kernel_ridge: 20,001 training rows, and 20,000 at most; `views: mean`"):
+        Head().fit(data)
 
 
 @pytest.mark.parametrize("n_groups", [N, 13])

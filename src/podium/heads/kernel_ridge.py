@@ -6,9 +6,11 @@ import numpy as np
 from pydantic import Field
 
 from podium import heads
+from podium.errors import PodiumError
 from podium.heads import Predict, Range, Training
 from podium.heads._shared import calibration, one_against_rest, reduced
 
+_MOST = 20_000  # training rows: 3.2 GB of similarities
 _AT_ONCE = 1024  # rows to predict: with 10,000 training rows, 80 MB of similarities
 
 
@@ -31,6 +33,9 @@ class Head(heads.Head):
         """Solve for the values, or for +1 and -1 of every class or label; nothing is random."""
         from scipy.linalg import inv
 
+        if len(data.x) > _MOST:
+            advice = "`views: mean` makes an image one row, rbf_svm and knn take more"
+            raise PodiumError(f"kernel_ridge: {len(data.x):,} training rows, and {_MOST:,} at most; {advice}")
         scale, is_value = reduced(data.x, self.pca), data.task == "regression"
         mean, std = (data.y.mean(), data.y.std() or 1.0) if is_value else (0.0, 1.0)
         y = (data.y[:, None] - mean) / std if is_value else one_against_rest(data)
