@@ -51,8 +51,14 @@ class Progress:
         import tensorflow as tf
 
         if self._board is None:
-            self._board = tf.summary.create_file_writer(str(Path(folder) / self._title.replace(" ", "_")))
-        with self._board.as_default(step=last.epoch + 1):
-            tf.summary.scalar("loss", last.loss)
-            tf.summary.scalar(last.metric_name, last.metric)
+            self._board = tf.summary.create_file_writer(
+                str(Path(folder) / self._title.replace(" ", "_").replace("/", "_of_"))
+            )
+        # `tf.summary.scalar` would need the package tensorboard, which only those who look at the files need.
+        values = {"loss": last.loss, last.metric_name: last.metric}
+        summary = tf.compat.v1.Summary(
+            value=[tf.compat.v1.Summary.Value(tag=name, simple_value=value) for name, value in values.items()]
+        )
+        with self._board.as_default():
+            tf.summary.experimental.write_raw_pb(summary.SerializeToString(), step=last.epoch + 1)
         self._board.flush()
