@@ -115,11 +115,11 @@ def test_copies_are_kept_together_by_default(prepared):
 
 def test_heads_on_trained_networks_are_noted(prepared, capsys):
     """What stands behind their training rows has seen the rows that they predict."""
-    params = paths.PARAMS.read_text()
     assert prepared() == []
+    params = paths.PARAMS.read_text()
     spec = "finetunes: {tuned: {network: lenet}}"
-    member = "members:\n  on_tuned: {backbone: tuned, head: logistic, C: 0.1}\n"
-    paths.PARAMS.write_text(params.replace("finetunes: {}", spec).replace("members:\n", member))
+    members = "members: {on_tuned: {backbone: tuned, head: logistic}, "
+    paths.PARAMS.write_text(params.replace("finetunes: {}", spec).replace("members: {", members))
     leaks.run(config.load())
     told = capsys.readouterr().out
     assert "note: on_tuned: tuned saw none of the rows it describes" in told
