@@ -3,20 +3,25 @@
 import pandas as pd
 
 
+def costly(run):
+    """Return the stages that ran and take long; the manifests of fusions are made anew for every features file."""
+    return {stage for stage in run.ran if stage.startswith(("extract", "finetune", "fit", "fuse"))}
+
+
 def test_a_finetune_is_a_member_and_a_backbone(workspace):
     """Added with a head on its features, it runs these two and the ensemble; nothing is extracted or fitted again."""
     workspace.add_finetune()
     workspace.edit(lambda params: params["members"].update(on_tiny={"backbone": "tiny", "head": "logistic", "C": 0.1}))
     run = workspace.repro_ok()
-    assert run.ran == {"finetune@tiny", "fit@on_tiny", "bank", "ensemble", "submit", "score", "report"}
+    assert costly(run) == {"finetune@tiny", "fit@on_tiny"}
     table = pd.read_csv(workspace.path / "ensembles/toy.bank.csv")
-    assert {"tiny", "on_tiny", "logistic_colour"} <= set(table["name"] if "name" in table else table["member"])
+    assert {"tiny", "on_tiny", "logistic_colour"} <= set(table["member"])
     for file in ("data/toy/finetunes/tiny.csv", "data/toy/finetunes/tiny.png", "features/toy/tiny.h5"):
         assert (workspace.path / file).exists()
 
     workspace.edit(lambda params: params["finetunes"]["tiny"].update(epochs=4))
     run = workspace.repro_ok()
-    assert run.ran == {"finetune@tiny", "fit@on_tiny", "bank", "ensemble", "submit", "score", "report"}
+    assert costly(run) == {"finetune@tiny", "fit@on_tiny"}
     assert "3 of 3 networks trained" in run.output
 
     workspace.edit(lambda params: params["finetunes"]["tiny"].update(epochs=3))
