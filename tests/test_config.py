@@ -59,6 +59,7 @@ def test_every_recipe_and_competition_is_valid(here):
 
 def test_auto_compares_the_usual_methods_and_those_named(here):
     """Each with its options; one method by itself is one of one."""
+    edit("params.yaml", ["ensemble"], {"method": "hill_climb"})
     assert list(config.load_params().ensemble) == ["hill_climb"]
     edit("params.yaml", ["ensemble"], {"method": "auto", "hill_climb": {"bags": 3}, "weighted": None})
     methods = config.load_params().ensemble
@@ -87,7 +88,7 @@ MISTAKES = [
     (["fusions", "logistic_all", "backbones"], ["lite0", "x"], ["fusions.logistic_all.backbones", "'x'", "lite1"]),
     (["fusions", "logistic_lite0"], {"backbones": ["lite0"], "head": "logistic"}, ["fusions.logistic_lite0", "name"]),
     (["ensemble", "method"], "hill", ["ensemble.method", "hill_climb", "mean"]),
-    (["ensemble", "round"], 5, ["ensemble.round", "rounds"]),
+    (["ensemble"], {"method": "hill_climb", "round": 5}, ["ensemble.round", "rounds"]),
     (["ensemble"], {"method": "auto", "stak": {}}, ["ensemble.stak", "hill_climb", "stack"]),
     (["ensemble"], {"method": "auto", "stack": {"c": 1}}, ["ensemble.stack.c", "C"]),
     (["imports", "predictions"], {"mlp_lite0": "x.csv"}, ["imports.predictions.mlp_lite0", "members", "another"]),

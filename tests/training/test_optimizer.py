@@ -9,7 +9,7 @@ from podium.training.optimizer import adamw, schedule
 
 def stepped(optimizer, gradients):
     """Return a kernel and a bias after these steps."""
-    weights = [keras.Variable(np.full((2, 2), 1.0)), keras.Variable(np.full(2, 1.0))]
+    weights = [keras.Variable(np.ones((2, 2), np.float32)), keras.Variable(np.ones(2, np.float32))]
     optimizer.build(weights)
     for gradient in gradients:
         optimizer.apply([keras.ops.full((2, 2), gradient), keras.ops.full((2,), gradient)])
