@@ -196,7 +196,8 @@ def _policy(keras: Any, precision: str) -> Iterator[None]:
 
 def _use_all_gpus(keras: Any) -> None:
     """Share each batch out over several GPUs, where Keras's backend can: JAX."""
-    if keras.backend.backend() == "jax" and len(keras.distribution.list_devices("gpu")) > 1:
+    # JAX raises where there is no GPU to list, so the driver is asked first.
+    if keras.backend.backend() == "jax" and gpu_capability() and len(keras.distribution.list_devices("gpu")) > 1:
         keras.distribution.set_distribution(keras.distribution.DataParallel())
 
 
