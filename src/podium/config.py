@@ -6,6 +6,7 @@ and the message lists the right ones.
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,6 +36,11 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _COMPETITION_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 # DVC leaves params of these names out of its run cache key, so a change would go unnoticed.
 _INVISIBLE_TO_DVC = ("size", "nfiles")
+# Sections whose names must differ: each is a file of features/, or of predictions/.
+_ONE_NAMESPACE = (
+    ("backbones", "finetunes", "imports.features"),
+    ("finetunes", "members", "fusions", "imports.predictions"),
+)
 
 
 class Folds(Frozen):
@@ -250,19 +256,10 @@ def _sections(raw: Mapping[str, Any], where: str) -> dict[str, dict[str, Any]]:
     sections |= {f"imports.{name}": imports.get(name) or {} for name in ("predictions", "features")}
     for section, named in sections.items():
         _check_names(named, f"{where}{section}")
-    for first, second in (
-        ("members", "fusions"),
-        ("members", "imports.predictions"),
-        ("fusions", "imports.predictions"),
-        ("backbones", "imports.features"),
-        ("backbones", "finetunes"),
-        ("finetunes", "members"),
-        ("finetunes", "fusions"),
-        ("finetunes", "imports.predictions"),
-        ("finetunes", "imports.features"),
-    ):
-        if twice := set(sections[first]) & set(sections[second]):
-            raise PodiumError(f"{where}{second}.{min(twice)}: {first} has this name already; choose another")
+    for sharing in _ONE_NAMESPACE:
+        for first, second in combinations(sharing, 2):
+            if twice := set(sections[first]) & set(sections[second]):
+                raise PodiumError(f"{where}{second}.{min(twice)}: {first} has this name already; choose another")
     return sections
 
 

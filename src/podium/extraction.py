@@ -12,6 +12,7 @@ from functools import cached_property
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -100,7 +101,7 @@ class Extraction:
     @cached_property
     def fingerprint(self) -> str:
         """Return a name for `description`: 32 hexadecimal digits."""
-        return hashlib.sha256(json.dumps(self.description, sort_keys=True).encode()).hexdigest()[:32]
+        return named(self.description)
 
     def start(self, exported: Path) -> Engine:
         """Return the engine with the network loaded; `exported` is a folder for the exported model."""
@@ -214,6 +215,11 @@ def pixel_caches(backbones: Iterable[Backbone], folder: Path) -> dict[Resize, Pi
     code = re.sub(r"[^\w.]+", "-", decoder())
     sizes = {sized(backbone): side(backbone) for backbone in backbones}
     return {how: PixelCache(folder / f"{px}-{how.mode}-{how.interpolation}-{code}", px) for how, px in sizes.items()}
+
+
+def named(facts: Any) -> str:
+    """Return a name for JSON values: 32 hexadecimal digits."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def decoder() -> str:

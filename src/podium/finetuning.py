@@ -5,12 +5,10 @@ A fold's key names all that changes its numbers, so that a finished fold is neve
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +21,9 @@ from podium.contracts import checkpoints
 from podium.contracts.files import atomic, write_json
 from podium.contracts.rowcache import DESCRIPTION, RowCache
 from podium.contracts.tables import by_id
+from podium.engines.keras import Engine
 from podium.errors import PodiumError
-from podium.extraction import PIXELS, workers
+from podium.extraction import decoder, named, workers
 from podium.images import Reader, UnreadableImageError, resize
 from podium.tasks import Task
 from podium.training import answers
@@ -246,34 +245,29 @@ class FoldModel:
 
 def describe(trunk: Trunk) -> dict[str, Any]:
     """Return all that changes a fold's numbers, but its rows and its seed; attributes of the features file."""
-    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     settings = trunk.spec.model_dump(exclude={"network", "resize", "precision", "pooling", "layers", "augment"})
     names = {kind: name for name, kind in OPERATIONS.items()}
     augment = [{names[type(one)]: one.model_dump()} for one in trunk.spec.augment.operations]
     how = trunk.spec.resize
     return {
-        "decoder": f"opencv {version('opencv-python-headless')}, pixels {PIXELS}",
+        "decoder": decoder(),
         "resize": f"{trunk.px} px, {how.mode}, {how.interpolation}",
         "network": trunk.spec.network,
         **trunk.description,
         "precision": precision(trunk.spec),
         "training": json.dumps({**settings, "augment": augment, "method": METHOD}, sort_keys=True),
-        "engine": f"keras {version('keras')}, {backend} {version(backend)}",
+        "engine": Engine.version(),
     }
 
 
 def fingerprint(trunk: Trunk) -> str:
     """Return a name for `describe`: 32 hexadecimal digits; the folder of all folds and seeds with these settings."""
-    return _named(describe(trunk))
+    return named(describe(trunk))
 
 
 def square(trunk: Trunk) -> str:
     """Return a name for how images are decoded and resized: 32 hexadecimal digits."""
-    return _named([describe(trunk)[key] for key in ("decoder", "resize")])
-
-
-def _named(facts: Any) -> str:
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+    return named([describe(trunk)[key] for key in ("decoder", "resize")])
 
 
 def decoded(images: pd.DataFrame, trunk: Trunk, reader: Reader, folder: Path) -> np.ndarray:
@@ -281,7 +275,7 @@ def decoded(images: pd.DataFrame, trunk: Trunk, reader: Reader, folder: Path) ->
 
     Raises PodiumError for an image that cannot be read any more.
     """
-    path = folder / square(trunk) / f"{_named(images['digest'].tolist())}.npy"
+    path = folder / square(trunk) / f"{named(images['digest'].tolist())}.npy"
     if not path.exists():
 
         def read(source: str) -> np.ndarray:

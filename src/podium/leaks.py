@@ -126,8 +126,8 @@ def alike(x: np.ndarray, ids: Iterable[str], where: str) -> list[Finding]:
     x /= np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-6)
     names, pairs = list(ids), []
     for start in range(0, len(x), _BLOCK):
-        cosine = np.triu(x[start : start + _BLOCK] @ x.T, start + 1)
-        pairs += [(float(cosine[a, b]), names[start + a], names[b]) for a, b in np.argwhere(cosine > _ALIKE)]
+        cosine = np.triu(x[start : start + _BLOCK] @ x[start:].T, 1)
+        pairs += [(float(cosine[a, b]), names[start + a], names[start + b]) for a, b in np.argwhere(cosine > _ALIKE)]
     if not pairs:
         return []
     nearest = [(a, b, round(cosine, 4)) for cosine, a, b in sorted(pairs, reverse=True)[:20]]

@@ -29,6 +29,12 @@ class Features:
     attributes: Mapping[str, Any]
 
 
+def form(shapes: Iterable[tuple[int, str]]) -> dict[str, Any]:
+    """Return `n_columns` and `dtype` of a file with these rows: one float32 row makes the file float32."""
+    columns, dtypes = zip(*shapes, strict=True)
+    return {"n_columns": max(columns), "dtype": max(dtypes)}
+
+
 def write(
     path: Path,
     index: pd.DataFrame,

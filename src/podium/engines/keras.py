@@ -15,7 +15,7 @@ import numpy as np
 from podium import engines
 
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
-_NATIVE_BFLOAT16 = 8.0  # NVIDIA's compute capability from which bfloat16 is computed, not emulated
+NATIVE_BFLOAT16 = 8.0  # NVIDIA's compute capability from which bfloat16 is computed, not emulated
 
 
 class Engine(engines.Engine):
@@ -32,7 +32,7 @@ class Engine(engines.Engine):
         capability = gpu_capability()
         if capability is None:
             return ("float32", "bfloat16")
-        if capability >= _NATIVE_BFLOAT16:
+        if capability >= NATIVE_BFLOAT16:
             return ("bfloat16", "float16", "float32")
         return ("float16", "float32")
 
@@ -44,7 +44,7 @@ class Engine(engines.Engine):
 
     def __init__(self, build: Callable[[], Any], *, batch: int, px: int, precision: str, exported: Path) -> None:  # noqa: ARG002
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        with _policy(_POLICIES[precision]):
+        with policy(precision):
             self._model = build()
 
     def run(self, images: np.ndarray) -> np.ndarray:
@@ -76,12 +76,12 @@ def gpu_capability() -> float | None:
 
 
 @contextmanager
-def _policy(name: str) -> Iterator[None]:
-    """Build layers in a mixed precision: weights stay float32."""
+def policy(precision: str) -> Iterator[None]:
+    """Build layers that compute in float32, bfloat16 or float16; weights stay float32."""
     from keras import config
 
     before = config.dtype_policy()
-    config.set_dtype_policy(name)
+    config.set_dtype_policy(_POLICIES[precision])
     try:
         yield
     finally:

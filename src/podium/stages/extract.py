@@ -39,8 +39,7 @@ def run(config: Config, name: str | None = None) -> dict[str, int]:
         output,
         plan[features.KEY],
         (cache.get(key) for key in plan["key"]),
-        n_columns=max(n_columns for n_columns, _ in shapes),
-        dtype=max(dtype for _, dtype in shapes),  # one row that needs float32 makes it the file's
+        **features.form(shapes),
         attributes={**extraction.description, "backbone": name, "fingerprint": extraction.fingerprint},
     )
     shutil.rmtree(spare, ignore_errors=True)

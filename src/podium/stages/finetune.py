@@ -32,13 +32,11 @@ def run(config: Config, name: str) -> dict[str, int]:
     task, labels = given.task, {"labels": given.labels, "task": given.task.kind}
     task.schema.write(given.predictions(views), paths.predictions(competition, name), labels)
     csv_table.write(given.curves(), paths.finetune(competition, name, "csv"))
-    shapes = given.shapes()
     features.write(
         paths.features(competition, name),
         given.plan[features.KEY],
         given.features(),
-        n_columns=max(n_columns for n_columns, _ in shapes),
-        dtype=max(dtype for _, dtype in shapes),  # one row that needs float32 makes it the file's
+        **features.form(given.shapes()),
         attributes={**describe(given.trunk), "backbone": name, "fingerprint": given.fingerprint, "fold": _FOLD},
     )
     return facts

@@ -7,15 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from podium.engines.keras import gpu_capability
+from podium.engines.keras import NATIVE_BFLOAT16, gpu_capability, policy
 from podium.training import Finetune
 from podium.training.optimizer import adamw, schedule
 from podium.training.phases import Phase
 from podium.training.trunk import Trunk
 
-_POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 _IS_VALUE = "regression"
-_NATIVE_BFLOAT16 = 8.0  # NVIDIA's compute capability from which bfloat16 is computed, not emulated
 
 
 class Model:
@@ -28,7 +26,7 @@ class Model:
         _repeatable(keras, seed)
         _use_all_gpus(keras)
         self.trunk, self._task = trunk, task
-        with _policy(keras, precision(trunk.spec)):
+        with policy(precision(trunk.spec)):
             body, self._layers = trunk.build()
             # Never trained: it holds what `standardise` finds.
             self._norm = keras.layers.BatchNormalization(center=False, scale=False, trainable=False, dtype="float32")
@@ -149,7 +147,7 @@ def precision(spec: Finetune) -> str:
     """
     if spec.precision != "auto":
         return spec.precision
-    return "bfloat16" if (gpu_capability() or 0) >= _NATIVE_BFLOAT16 else "float32"
+    return "bfloat16" if (gpu_capability() or 0) >= NATIVE_BFLOAT16 else "float32"
 
 
 def _values(kind: str, variables: list[Any]) -> dict[str, np.ndarray]:
@@ -182,16 +180,6 @@ def _metric(keras: Any, task: str, name: str) -> Any:
 
 def _jit(keras: Any) -> bool:
     return bool(keras.backend.backend() == "jax")
-
-
-@contextmanager
-def _policy(keras: Any, precision: str) -> Iterator[None]:
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(_POLICIES[precision])
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def _use_all_gpus(keras: Any) -> None:
