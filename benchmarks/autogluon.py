@@ -22,14 +22,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from podium import config, folds, metrics, paths, sampling
-from podium.contracts import csv_table, features
+from podium import config, metrics, paths
+from podium.contracts import features
 from podium.contracts.predictions import value_columns
 from podium.contracts.tables import IMAGES, ROWS, by_id
-from podium.crossfit import block
 from podium.ensembles import Loss
-from podium.referee import judge
+from podium.fitting.choose_ensemble import judge
+from podium.fitting.crossfit import block
+from podium.splits import folds, sampling
 from podium.stages.fit import Given
+from podium.storage import csv_table
 
 PEER = """
 import json, sys

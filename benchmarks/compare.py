@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from podium import difference, metrics
+from podium import metrics
+from podium.analysis import significance
 from podium.tasks.binary import Task
 
 N_ROWS, N_FOLDS = 2000, 5
@@ -94,8 +95,8 @@ def told_apart(rounds: int, gain: float, *, new_folds: bool) -> dict[str, float]
             return LOG_LOSS.loss(y[rows], p[rows], TASK)
 
         groups = np.arange(N_ROWS)
-        pair = difference.paired(loss_a, loss_b, groups, folds_a, folds_b, seed=index)
-        apart = difference.unpaired(loss_a, loss_b, (groups, groups), (folds_a, folds_b), seed=index)
+        pair = significance.paired(loss_a, loss_b, groups, folds_a, folds_b, seed=index)
+        apart = significance.unpaired(loss_a, loss_b, (groups, groups), (folds_a, folds_b), seed=index)
         found["podium"] += pair.interval.low > 0 or (not gain and pair.interval.high < 0)
         found["images alone"] += pair.over_images.low > 0 or (not gain and pair.over_images.high < 0)
         if pair.over_folds:

@@ -22,13 +22,13 @@ import extraction_data
 import numpy as np
 
 from podium.backbones import NETWORKS
-from podium.config import Backbone
-from podium.contracts.rowcache import RowCache
 from podium.contracts.tables import IMAGES
 from podium.engines import Engine
-from podium.extraction import Extraction, Image, Row, settle, workers
-from podium.images import Reader, Resize, resize
+from podium.features.backbone import Backbone
+from podium.features.extraction import Extraction, Image, Row, settle, workers
+from podium.imaging.images import Reader, Resize, resize
 from podium.plugins import find
+from podium.storage.rowcache import RowCache
 
 BATCH = 32
 CHOICES = (("keras", "float32"), ("openvino", "float32"), ("openvino", "bfloat16"), ("openvino", "float16"))

@@ -16,11 +16,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from podium import extraction, paths
-from podium.config import Backbone
+from podium import paths
 from podium.engines import Engine
-from podium.extraction import Extraction, Image, Kept, Row, pixel_caches, settle
-from podium.images import Reader, Resize, resize
+from podium.features import extraction
+from podium.features.backbone import Backbone
+from podium.features.extraction import Extraction, Image, Kept, Row, pixel_caches, settle
+from podium.imaging.images import Reader, Resize, resize
 
 BACKBONES = [Backbone(network=f"efficientnet_lite{n}") for n in range(3)]
 VIEWS = (("flip", '{"direction": "horizontal"}'), ("identity", "{}"))

@@ -16,8 +16,8 @@ import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
 from podium.contracts import features
-from podium.heads._logistic import path
-from podium.heads._shared import standardised
+from podium.heads.lbfgs import path
+from podium.heads.shared import standardised
 
 GRID = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 FOLDS = 5

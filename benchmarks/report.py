@@ -22,9 +22,9 @@ import numpy as np
 import pandas as pd
 
 from podium import paths
-from podium.contracts.files import write_json
 from podium.contracts.predictions import write_manifest
 from podium.contracts.tables import FOLDS, HASHES, IMAGES, PROBABILITIES, ROWS
+from podium.storage.files import write_json
 
 NAME = "large"
 N_PICTURES = 500

@@ -8,8 +8,8 @@ import py7zr
 import pytest
 
 from podium import config
-from podium.contracts.archives import settle
-from podium.contracts.raw import Raw
+from podium.storage.archives import settle
+from podium.storage.raw import Raw
 
 ROOT = Path(__file__).parents[1]
 RECIPES = sorted(path.stem for path in (ROOT / "recipes").glob("*.yaml"))

@@ -113,7 +113,7 @@ def _run_stage(config: Any, arguments: argparse.Namespace) -> None:
         raise PodiumError(f"params.yaml: {section}: no {names[0]!r}; choose one of: {', '.join(choices)}")
     started = time.monotonic()
     facts = stage.run(config, *names)
-    journal = import_module("podium.journal")
+    journal = import_module("podium.storage.journal")
     journal.write(config.params.competition, "@".join([arguments.command, *names]), time.monotonic() - started, facts)
 
 

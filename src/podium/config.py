@@ -8,28 +8,30 @@ import re
 from collections.abc import Iterator, Mapping
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 from pydantic import Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 
 from podium import paths, plugins
 from podium.backbones import NETWORKS
+from podium.contracts.submission import Sample
 from podium.ensembles import Ensemble
 from podium.errors import PodiumError
-from podium.folds import FoldScheme
+from podium.features.backbone import Backbone
+from podium.fitting.member import Member
+from podium.fitting.scoring import Submission
 from podium.frozen import Frozen
-from podium.heads import Head
-from podium.images import Resize
+from podium.imaging.views import VIEWS, Views
 from podium.layouts import Layout
 from podium.metrics import find as find_metric
 from podium.sources import Source
+from podium.splits.folds import Folds
+from podium.splits.sampling import Holdout
 from podium.tasks import Task
 from podium.training import Finetune
-from podium.training.trunk import find as find_trunk
-from podium.views import VIEWS
+from podium.training.encoder import find as find_trunk
 
 # What DVC can use as a key of `foreach`: a dot breaks `members.${key}`, `@` and integers fail.
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -43,75 +45,11 @@ _ONE_NAMESPACE = (
 )
 
 
-class Folds(Frozen):
-    """How rows are split; `file` names a folds table of the user's own instead."""
-
-    scheme: FoldScheme = "stratified"
-    k: int = Field(5, ge=2)
-    repeats: int = Field(1, ge=1)
-    file: Path | None = None
-    time: str | None = None  # the metadata column that the scheme `time` goes by
-    near_duplicates: int | None = Field(None, ge=0, le=64)  # bits of 256: pictures that differ in no more share a fold
-
-
-class Views(Frozen):
-    """The views of each image that heads are trained on, and those that predictions are averaged over."""
-
-    train: tuple[str, ...] = Field(("identity",), min_length=1)
-    test: tuple[str, ...] = Field(("identity",), min_length=1)
-
-
-class Backbone(Frozen):
-    """A pretrained network and all that changes its features."""
-
-    network: str
-    pooling: str | None = None  # None: the network's own
-    layers: tuple[str, ...] = ()  # none: the last feature map
-    resize: Resize = Resize()
-    engine: Literal["auto", "keras", "openvino", "numpy"] = "auto"
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    batch: int = Field(32, ge=1)
-
-
-class Member(Frozen):
-    """One head on one backbone, or (a fusion) on several backbones' concatenated features."""
-
-    backbones: tuple[str, ...] = Field(min_length=1)
-    head: Head
-    metadata: bool = False  # the competition's metadata columns, numbers, as features beside the images'
-    select: Literal["all", "forward"] = "all"  # forward: only those backbones that help, by out-of-fold loss
-
-
 class Imports(Frozen):
     """Tables made elsewhere: predictions that join the bank, and features that heads take like a backbone's."""
 
     predictions: dict[str, Path] = Field(default_factory=dict)
     features: dict[str, Path] = Field(default_factory=dict)
-
-
-class Submission(Frozen):
-    """What is done to predictions on the way out; applied to out-of-fold rows before they are scored."""
-
-    clip: tuple[float, float] | None = None
-
-    def apply(self, p: np.ndarray) -> np.ndarray:
-        """Return predictions `(n, k)` as they go out."""
-        return p if self.clip is None else p.clip(*self.clip)
-
-
-class Sample(Frozen):
-    """The sample submission: a file of the raw data, or the columns (the id's first) of one that prepare makes."""
-
-    sample: str | None = None
-    columns: tuple[str, ...] = ("id", "label")
-
-
-class Holdout(Frozen):
-    """The part of the labelled rows that the competition itself keeps back as its test set."""
-
-    fraction: float = Field(gt=0, lt=1)
-    stratify: tuple[str, ...] = ()
-    seed: int = 0
 
 
 class Params(Frozen):

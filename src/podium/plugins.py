@@ -1,12 +1,15 @@
-"""Name -> plug-in. A module of a plug-in package is a plug-in, and its file name is its name.
+"""Name -> plug-in. A module of a plug-in package that defines the kind's class is a plug-in; its file name is its name.
 
-Every kind is one package that defines what such a plug-in is (`heads/__init__.py`), and every module
-in it defines one class with the kind's name (`heads/logistic.py: class Head`). Nothing is registered.
+Every kind is one package that defines what such a plug-in is (`heads/__init__.py`), and every plug-in module in it
+defines one class with the kind's name (`heads/logistic.py: class Head`). Nothing is registered; modules without that
+class are helpers.
 """
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any
 
@@ -14,29 +17,39 @@ from pydantic import ValidationError
 
 from podium.errors import PodiumError
 
+# Kind -> the package below podium, and the class that each plug-in defines.
 KINDS = {
-    "sources": "Source",
-    "layouts": "Layout",
-    "tasks": "Task",
-    "heads": "Head",
-    "ensembles": "Ensemble",
-    "engines": "Engine",
-    "networks": "Network",
+    "sources": ("sources", "Source"),
+    "layouts": ("layouts", "Layout"),
+    "tasks": ("tasks", "Task"),
+    "heads": ("heads", "Head"),
+    "ensembles": ("ensembles", "Ensemble"),
+    "engines": ("engines", "Engine"),
+    "networks": ("training.networks", "Network"),
 }
 
 
 @cache
 def names(kind: str) -> tuple[str, ...]:
-    """Return the sorted names of the plug-ins of one kind, without importing them."""
-    package = import_module(f"podium.{kind}")
-    return tuple(sorted(module.name for module in iter_modules(package.__path__) if module.name[0] != "_"))
+    """Return the sorted names of the plug-ins of one kind, without importing them: their source is searched."""
+    package, class_name = KINDS[kind]
+    folders = import_module(f"podium.{package}").__path__
+    defines = re.compile(rf"^class {class_name}\b", re.MULTILINE)
+    found = [module.name for module in iter_modules(folders) if defines.search(_source(folders[0], module.name))]
+    return tuple(sorted(found))
 
 
 def find(kind: str, name: str, where: str) -> Any:
     """Return the class of plug-in `name`; `where` ("params.yaml: members.a.head") opens the error."""
     if name not in names(kind):
         raise PodiumError(f"{where}: unknown {kind[:-1]} {name!r}; choose one of: {', '.join(names(kind))}")
-    return getattr(import_module(f"podium.{kind}.{name}"), KINDS[kind])
+    package, class_name = KINDS[kind]
+    return getattr(import_module(f"podium.{package}.{name}"), class_name)
+
+
+def _source(folder: str, module: str) -> str:
+    path = Path(folder) / f"{module}.py"
+    return path.read_text(encoding="utf-8") if path.exists() else ""  # a package is no plug-in
 
 
 def make(kind: str, name: str, options: Mapping[str, Any], where: str, name_key: str = "kind") -> Any:

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from podium import config
+from podium.analysis.revisions import ENSEMBLE, Revision
 from podium.commands import compare
 from podium.errors import PodiumError
-from podium.revisions import ENSEMBLE, Revision
 from podium.tasks.binary import Task
 
 N = 600

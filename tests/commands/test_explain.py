@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from podium import config as config_module
-from podium import heatmaps, paths
+from podium import paths
+from podium.analysis import heatmaps
 from podium.commands import explain
 from podium.contracts import features
 from podium.contracts.tables import FOLDS, IMAGES, ROWS

@@ -4,11 +4,11 @@ import pytest
 
 from podium import paths
 from podium.commands import prune
-from podium.config import Backbone
-from podium.extraction import pixel_caches, settle
-from podium.finetuning import fingerprint, square
+from podium.features.backbone import Backbone
+from podium.features.extraction import pixel_caches, settle
 from podium.training import Finetune
-from podium.training.trunk import find
+from podium.training.encoder import find
+from podium.training.finetuning import fingerprint, square
 
 HOG, COLOUR = Backbone(network="hog"), Backbone(network="color_histogram")
 SMALL = Backbone(network="hog", resize={"px": 32})

@@ -9,11 +9,15 @@ import pytest
 
 from podium import paths
 from podium.commands import tune
-from podium.config import Competition, Config, Folds, Member, Params, Submission, Views
+from podium.config import Competition, Config, Params
 from podium.contracts import features
 from podium.contracts.tables import IMAGES, ROWS
 from podium.errors import PodiumError
+from podium.fitting.member import Member
+from podium.fitting.scoring import Submission
 from podium.heads.logistic import Head
+from podium.imaging.views import Views
+from podium.splits.folds import Folds
 from podium.stages import fold
 from podium.tasks.binary import Task
 

@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from podium import folds, metrics, plugins
-from podium.crossfit import Block, cross_fit
+from podium import metrics, plugins
+from podium.fitting.crossfit import Block, cross_fit
 from podium.heads import Training
+from podium.splits import folds
 
 N, VIEWS, D = 120, 2, 10
 # Small settings; then those that make a head split its training rows within, or average several models.

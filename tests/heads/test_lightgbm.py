@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from podium import folds
 from podium.heads import Training
 from podium.heads.lightgbm import Head
+from podium.splits import folds
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
 from podium import heads
-from podium.heads import Training, _shared, knn, ridge
+from podium.heads import Training, knn, ridge, shared
 
 
 @pytest.mark.parametrize("n", [30, 200])
@@ -22,7 +22,7 @@ def test_components_are_scikit_learns_but_for_one_scale(n):
     new = x[:10] + 1
     scaler = StandardScaler().fit(x)
     oracle = PCA(8, svd_solver="full").fit(scaler.transform(x)).transform(scaler.transform(new))
-    ours = _shared.reduced(x, 8)
+    ours = shared.reduced(x, 8)
     assert ours(x).shape == (n, 8)
     assert ours(x).var() == pytest.approx(1, rel=1e-3)
 
@@ -36,7 +36,7 @@ def test_components_are_scikit_learns_but_for_one_scale(n):
 def test_a_constant_column_is_no_division_by_zero():
     """It becomes 0, for new rows too."""
     x = np.array([[1, 5], [2, 5], [3, 5]], np.float32)
-    assert _shared.standardised(x)(np.array([[2, 9]], np.float32)).tolist() == [[0, 0]]
+    assert shared.standardised(x)(np.array([[2, 9]], np.float32)).tolist() == [[0, 0]]
 
 
 def test_platts_sigmoid():
@@ -47,14 +47,14 @@ def test_platts_sigmoid():
     decision = 50 * (truth + rng.normal(size=n)) - 20
     weight = rng.uniform(0.5, 2, n)
     oracle = _SigmoidCalibration().fit(decision, truth.astype(int), weight)
-    slope, offset = _shared._platt(decision, truth, weight)
+    slope, offset = shared._platt(decision, truth, weight)
     new = np.linspace(-100, 100, 9)
     np.testing.assert_allclose(1 / (1 + np.exp(-(slope * new + offset))), oracle.predict(new), atol=5e-3)
 
 
 def test_platts_sigmoid_of_separable_decisions_is_finite():
     """Smoothed targets keep probabilities from 0 and 1."""
-    slope, offset = _shared._platt(np.repeat([-1.0, 1.0], 50), np.repeat([False, True], 50), np.ones(100))
+    slope, offset = shared._platt(np.repeat([-1.0, 1.0], 50), np.repeat([False, True], 50), np.ones(100))
     assert 0.95 < 1 / (1 + np.exp(-(slope + offset))) < 0.995
 
 
@@ -72,7 +72,7 @@ def test_calibration_trusts_only_decisions_on_unseen_rows():
     rng = np.random.default_rng(2)
     x, y = rng.normal(size=(90, 2)).astype(np.float32), np.arange(90) % 3 == 0
     data = Training(x, y.astype(int), "binary", 1, np.arange(90), np.ones(90), seed=0)
-    p = _shared.calibrated(data, Cheat().fit, 3)(x)
+    p = shared.calibrated(data, Cheat().fit, 3)(x)
     np.testing.assert_allclose(p, 1 / 3, atol=0.1)
 
 

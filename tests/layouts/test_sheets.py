@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from podium.errors import PodiumError
-from podium.images import Reader
+from podium.imaging.images import Reader
 from podium.layouts.sheets import Layout
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 4, 3), dtype=np.uint8)

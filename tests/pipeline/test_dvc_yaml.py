@@ -4,6 +4,7 @@ import os
 import re
 from operator import attrgetter
 from pathlib import Path
+from typing import get_args
 
 import grimp
 import pytest
@@ -11,12 +12,19 @@ from ruamel.yaml import YAML
 
 from podium import config as config_module
 from podium.cli import STAGES
+from podium.config import Competition, Params
+from podium.frozen import Frozen
 
 ROOT = Path(__file__).parents[2]
 
 # Wiring and contracts: they decide how things are named and stored, not what numbers come out; a change of a
 # stored form changes its schema version.
-NOT_TRACKED = {"cli", "config", "plugins", "paths", "errors", "frozen", "contracts"}
+NOT_TRACKED = {"cli", "config", "plugins", "paths", "errors", "frozen", "contracts", "storage"}
+# Rooms that a stage depends on as a whole: their modules are chosen by params, or change together.
+WHOLE = {"sources", "layouts", "tasks", "heads", "ensembles", "engines", "backbones", "training"}
+
+# Stages that read names from params, and no setting.
+MANIFESTS = {"gather", "bank"}
 
 # A plug-in comes to a stage as a value of the config rather than by an import: the param that holds it tells.
 PLUGINS = {
@@ -47,10 +55,19 @@ def test_every_stage_is_a_module_and_a_command(stages):
 def test_code_dependencies_are_the_import_closure(stages, stage):
     """A stage depends on its module and on what that imports, directly or not, and on nothing else."""
     graph = grimp.build_graph("podium")
-    reached = _closure(graph, {f"podium.stages.{stage}", *(f"podium.{kind}" for kind in _plugins(stages[stage]))})
+    reached = _closure(graph, start(stage, stages[stage]))
     code = {dep for dep in stages[stage]["deps"] if dep.startswith("src/")}
     listed = {dep.removeprefix("src/podium/").removesuffix(".py").replace("/", ".") for dep in code}
     assert listed == reached
+
+
+def start(stage, definition):
+    """Return the modules where a stage's imports begin: its own, its plug-ins', and those of its settings."""
+    return {
+        f"podium.stages.{stage}",
+        *(f"podium.{kind}" for kind in _plugins(definition)),
+        *(_settings(definition) if stage not in MANIFESTS else ()),
+    }
 
 
 def _plugins(definition):
@@ -60,18 +77,46 @@ def _plugins(definition):
     return {PLUGINS[name] for name in names if name in PLUGINS}
 
 
+def _settings(definition):
+    """Return the modules of the models that hold the stage's params: a default that changes makes it stale."""
+    modules = set()
+    for entry in definition["params"]:
+        model, keys = (Params, [entry]) if isinstance(entry, str) else (Competition, next(iter(entry.values())))
+        for key in keys:
+            field = model.model_fields[key.partition(".")[0]]
+            modules |= {kind.__module__ for kind in _models(field.annotation)}
+    return {name for name in modules if name.split(".")[1] not in NOT_TRACKED}
+
+
+def _models(annotation):
+    """Yield the settings models in a type such as `dict[str, Backbone]` or `Holdout | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, Frozen):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models(inner)
+
+
 def _closure(graph, start):
-    """Return what `start` reaches as dvc.yaml would name it: stages by module, packages as a whole."""
+    """Return what `start` reaches as dvc.yaml would name it: modules, and some rooms as a whole."""
     seen, todo = set(), set(start)
     while todo:
         module = todo.pop()
         seen.add(module)
         found = graph.find_modules_directly_imported_by(module)
         # A package stands for its plug-ins, which params name at run time.
-        found |= graph.find_children(module) if module.count(".") == 1 else set()
+        found |= graph.find_children(module) if module.split(".")[1] in WHOLE else set()
         todo |= {name for name in found if name.split(".")[1:2] and name.split(".")[1] not in NOT_TRACKED} - seen
-    parts = [module.split(".")[1:] for module in seen]
-    return {".".join(part[:2] if part[0] == "stages" else part[:1]) for part in parts} - {"stages"}
+    return {unit for module in seen if (unit := _unit(graph, module.split(".")[1:]))}
+
+
+def _unit(graph, parts):
+    """Return the name that dvc.yaml gives a module, or None for a room's docstring."""
+    if parts[0] in WHOLE:
+        return parts[0]
+    if parts[:2] == ["analysis", "report"]:
+        return "analysis.report"
+    is_package = bool(graph.find_children(".".join(["podium", *parts])))
+    return None if is_package else ".".join(parts)
 
 
 class Recorder:

@@ -7,9 +7,11 @@ import pandas as pd
 import pytest
 
 from podium import paths
-from podium.config import Competition, Config, Member, Params, Submission
+from podium.config import Competition, Config, Params
 from podium.contracts.tables import FOLDS, PROBABILITIES, ROWS
 from podium.ensembles.hill_climb import Ensemble
+from podium.fitting.member import Member
+from podium.fitting.scoring import Submission
 from podium.tasks.binary import Task
 
 N_TRAIN, N_TEST = 120, 30

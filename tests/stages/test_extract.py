@@ -17,13 +17,16 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from podium import extraction, images, paths, views
+from podium import paths
 from podium.backbones import NETWORKS
-from podium.config import Backbone, Config, Params
+from podium.config import Config, Params
 from podium.contracts import features
 from podium.contracts.tables import IMAGES, VIEWS
 from podium.errors import PodiumError
-from podium.extraction import settle
+from podium.features import extraction
+from podium.features.backbone import Backbone
+from podium.features.extraction import settle
+from podium.imaging import images, views
 from podium.stages import extract
 
 NAMES = ["b", "a ü\n", "c", "d", "e"]
@@ -322,7 +325,8 @@ def test_an_id_that_comes_twice_is_refused(toy, table):
 
 LOADED = """
 import sys
-from podium.config import Backbone, Config, Params
+from podium.config import Config, Params
+from podium.features.backbone import Backbone
 from podium.stages import extract
 backbones = {"tiny": Backbone(network="efficientnet_lite0")}
 extract.run(Config.model_construct(params=Params.model_construct(competition="toy", backbones=backbones)), "tiny")

@@ -24,7 +24,8 @@ N_IMAGES, BATCH = 60, 4
 SERVER = f"""
 import os, signal, sys, time
 import cv2, h5py
-from podium.config import Backbone, Config, Params
+from podium.config import Config, Params
+from podium.features.backbone import Backbone
 from podium.engines.numpy import Engine
 from podium.stages import extract
 backbone = Backbone(network="color_histogram", batch={BATCH})

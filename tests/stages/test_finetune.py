@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 
 from podium import paths
-from podium.config import Competition, Config, Params, Views
+from podium.config import Competition, Config, Params
 from podium.contracts import features
 from podium.contracts.tables import FOLDS, IMAGES, PROBABILITIES, ROWS
 from podium.errors import PodiumError
+from podium.imaging.views import Views
 from podium.stages import augment, finetune
 from podium.tasks.binary import Task
 from podium.training import Finetune

@@ -8,13 +8,16 @@ import pandas as pd
 import pytest
 
 from podium import paths
-from podium.config import Competition, Config, Folds, Member, Params, Views
+from podium.config import Competition, Config, Params
 from podium.contracts import features
-from podium.contracts.files import digest
 from podium.contracts.tables import FOLDS, IMAGES, PROBABILITIES, ROWS
 from podium.errors import PodiumError
+from podium.fitting.member import Member
 from podium.heads.logistic import Head
+from podium.imaging.views import Views
+from podium.splits.folds import Folds
 from podium.stages import fit, fold, fuse, gather
+from podium.storage.files import digest
 from podium.tasks.binary import Task
 
 N = 60

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from podium import paths
-from podium.config import Folds
 from podium.contracts.tables import FOLDS, HASHES, ROWS
 from podium.errors import PodiumError
+from podium.splits.folds import Folds
 from podium.stages import fold
 
 

@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 from sklearn.metrics import auc, confusion_matrix, roc_auc_score
 
-from podium import journal, paths
-from podium.contracts.files import write_json
+from podium import paths
 from podium.contracts.tables import HASHES, IMAGES, PROBABILITIES, by_id
 from podium.stages import bank, ensemble, report
+from podium.storage import journal
+from podium.storage.files import write_json
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import pytest
 
 from podium.training import Finetune
 from podium.training.data import Examples
+from podium.training.encoder import find
 from podium.training.loop import Job, train
 from podium.training.model import Model
-from podium.training.trunk import find
 
 PX = 16
 SPEC = {"network": "mlp", "options": {"hidden": [8]}, "resize": {"px": PX}, "batch": 8, "epochs": 6}

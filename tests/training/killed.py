@@ -9,9 +9,9 @@ import numpy as np
 
 from podium.training import Finetune
 from podium.training.data import Examples
+from podium.training.encoder import find
 from podium.training.loop import Job, train
 from podium.training.model import Model
-from podium.training.trunk import find
 
 folder, fatal = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else -1
 rng = np.random.default_rng(0)

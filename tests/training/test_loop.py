@@ -11,8 +11,8 @@ import keras
 import numpy as np
 import pytest
 
-from podium.contracts import checkpoints
 from podium.errors import PodiumError
+from podium.storage import checkpoints
 from podium.training.loop import final, train
 
 KILLED = Path(__file__).with_name("killed.py")

@@ -8,9 +8,9 @@ import pytest
 
 from podium.backbones.network import KerasNetwork
 from podium.training import Finetune
+from podium.training.encoder import Trunk, find
 from podium.training.model import Model
 from podium.training.phases import Phase
-from podium.training.trunk import Trunk, find
 
 PX = 32
 

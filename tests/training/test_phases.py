@@ -4,8 +4,8 @@ import pytest
 
 from podium.errors import PodiumError
 from podium.training import Finetune
+from podium.training.encoder import find
 from podium.training.phases import phases
-from podium.training.trunk import find
 
 
 def planned(**settings):

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from podium.backbones.pooling import POOLINGS
 from podium.errors import PodiumError
-from podium.pooling import POOLINGS
 
 # Poolings that read one place of the network, so that naming layers beside them would say nothing.
 _WITHOUT_LAYERS = ("head", "logits", "none")

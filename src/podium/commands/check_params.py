@@ -3,8 +3,8 @@
 from podium import paths
 from podium.config import Config
 from podium.errors import PodiumError
-from podium.extraction import settle
-from podium.training.trunk import find
+from podium.features.extraction import settle
+from podium.training.encoder import find
 
 
 def run(config: Config) -> None:

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from podium import difference, metrics, revisions
+from podium import metrics
+from podium.analysis import revisions, significance
+from podium.analysis.revisions import ENSEMBLE, Revision
+from podium.analysis.significance import Difference
 from podium.contracts.predictions import value_columns
 from podium.contracts.tables import by_id
-from podium.difference import Difference
 from podium.errors import PodiumError, shown
 from podium.metrics import Metric
-from podium.revisions import ENSEMBLE, Revision
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class _Scored:
         """Return whether both are predictions of the same rows."""
         return np.array_equal(self.ids, other.ids)
 
-    def loss(self, metric: Metric, task: Any) -> difference.Loss:
+    def loss(self, metric: Metric, task: Any) -> significance.Loss:
         """Return the loss on the rows at the given positions."""
         return lambda rows: metric.loss(self.y[rows], self.p[rows], task)
 
@@ -108,9 +109,9 @@ def _line(a: Revision, b: Revision, model: str, metric: Metric) -> Line:
     left = _scored(a, b, model) if paired else left  # a corrected label is corrected for both
     losses = left.loss(metric, task), right.loss(metric, task)
     if paired:
-        found = difference.paired(*losses, right.groups, left.folds, right.folds)
+        found = significance.paired(*losses, right.groups, left.folds, right.folds)
     else:
-        found = difference.unpaired(*losses, (left.groups, right.groups), (left.folds, right.folds))
+        found = significance.unpaired(*losses, (left.groups, right.groups), (left.folds, right.folds))
     return Line(model, metric.name, metric.score(left.y, left.p, task), metric.score(right.y, right.p, task), found)
 
 

@@ -12,19 +12,22 @@ from urllib.parse import quote
 import numpy as np
 import pandas as pd
 
-from podium import heatmaps, paths
-from podium.config import Config, Member
-from podium.contracts import csv_table, features
-from podium.contracts.files import atomic
+from podium import paths
+from podium.analysis import heatmaps
+from podium.analysis.heatmaps import Heatmap
+from podium.config import Config
+from podium.contracts import features
 from podium.contracts.tables import FOLDS, IMAGES, ROWS, by_id
-from podium.crossfit import block, fold_models
 from podium.errors import PodiumError, shown
-from podium.extraction import Extraction, settle
+from podium.features.extraction import Extraction, settle
+from podium.fitting.crossfit import block, fold_models
+from podium.fitting.member import Member
 from podium.heads import Predict
-from podium.heatmaps import Heatmap
-from podium.images import Reader
+from podium.imaging.images import Reader
 from podium.stages import finetune, report
-from podium.training.trunk import Trunk, find
+from podium.storage import csv_table
+from podium.storage.files import atomic
+from podium.training.encoder import Trunk, find
 
 _PAGE_PX = 128  # of a map on the page; it has about 8 places a side
 _OPACITY = 0.5

@@ -1,20 +1,22 @@
-"""`podium leaks`: every check of podium.leaks on the competition at hand, as text and as reports/C/leaks.json."""
+"""`podium leaks`: every check of analysis.leaks on the competition at hand, as text and as reports/C/leaks.json."""
 
 from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 
-from podium import leaks, paths
+from podium import paths
+from podium.analysis import leaks
+from podium.analysis.leaks import Finding
 from podium.config import Config
-from podium.contracts import csv_table, features
-from podium.contracts.files import write_json
+from podium.contracts import features
 from podium.contracts.predictions import value_columns
-from podium.contracts.raw import Raw
 from podium.contracts.tables import FOLDS, HASHES, IMAGES, ROWS, by_id
-from podium.duplicates import NEAR
-from podium.exif import camera
-from podium.leaks import Finding
+from podium.imaging.duplicates import NEAR
+from podium.imaging.exif import camera
+from podium.storage import csv_table
+from podium.storage.files import write_json
+from podium.storage.raw import Raw
 
 _MOST = 5000  # rows of either side in adversarial validation: enough to see an AUC of 0.53
 

@@ -13,12 +13,12 @@ from ruamel.yaml import YAML
 
 from podium import paths, plugins
 from podium.config import Config, Params, load_competition
-from podium.contracts import archives, csv_table
-from podium.contracts.files import atomic, atomic_folder
-from podium.contracts.raw import Raw
 from podium.errors import PodiumError, shown
-from podium.guess import Guess, guess
+from podium.layouts.guess import Guess, guess
 from podium.stages import prepare
+from podium.storage import archives, csv_table
+from podium.storage.files import atomic, atomic_folder
+from podium.storage.raw import Raw
 
 _NULL = "tag:yaml.org,2002:null"
 _BIGGEST_TABLE = 200 * 2**20  # bytes; a larger CSV is data of its own, not labels

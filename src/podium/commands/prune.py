@@ -8,11 +8,11 @@ from pathlib import Path
 
 from podium import paths
 from podium.config import Config, Params, load_params
-from podium.contracts.rowcache import DESCRIPTION
 from podium.errors import PodiumError
-from podium.extraction import pixel_caches, settle
-from podium.finetuning import fingerprint, square
-from podium.training.trunk import find
+from podium.features.extraction import pixel_caches, settle
+from podium.storage.rowcache import DESCRIPTION
+from podium.training.encoder import find
+from podium.training.finetuning import fingerprint, square
 
 # Folder of the machine's cache -> where a note says what a folder in it is of.
 _NOTES = {"rows": "rows", "models": "rows", "pixels": "", "finetunes": "finetunes", "decoded": ""}

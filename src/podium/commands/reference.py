@@ -8,14 +8,19 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from podium import config, plugins
-from podium.augmentation import OPERATIONS
 from podium.backbones import NETWORKS
+from podium.backbones.pooling import POOLINGS
+from podium.contracts.submission import Sample
+from podium.features.backbone import Backbone
+from podium.fitting.scoring import Submission
 from podium.frozen import Frozen
-from podium.images import Resize
+from podium.imaging.images import Resize
+from podium.imaging.views import VIEWS, Views
 from podium.metrics import METRICS
-from podium.pooling import POOLINGS
+from podium.splits.folds import Folds
+from podium.splits.sampling import Holdout
 from podium.training import Finetune
-from podium.views import VIEWS
+from podium.training.augmentation import OPERATIONS
 
 HEAD = """# Params reference
 
@@ -52,16 +57,16 @@ def text() -> str:
     """Return the reference as Markdown."""
     models = {
         "params.yaml": config.Params,
-        "folds": config.Folds,
-        "views": config.Views,
-        "backbones.NAME": config.Backbone,
+        "folds": Folds,
+        "views": Views,
+        "backbones.NAME": Backbone,
         "backbones.NAME.resize": Resize,
         "finetunes.NAME": Finetune,
         "imports": config.Imports,
-        "submission": config.Submission,
+        "submission": Submission,
         "competitions/NAME.yaml": config.Competition,
-        "holdout, of a competition": config.Holdout,
-        "submission, of a competition": config.Sample,
+        "holdout, of a competition": Holdout,
+        "submission, of a competition": Sample,
     }
     parts = [HEAD, *(_section("##", title, model) for title, model in models.items())]
     for title, kind, place in _CHOICES:

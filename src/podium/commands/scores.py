@@ -6,10 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from podium import journal, paths
+from podium import paths
 from podium.config import Config
-from podium.contracts import csv_table
 from podium.errors import PodiumError
+from podium.storage import csv_table, journal
 
 
 def run(config: Config) -> None:

@@ -12,13 +12,15 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from podium import folds, metrics, paths
-from podium.config import Config, Member
-from podium.contracts.files import atomic, digest
+from podium import metrics, paths
+from podium.config import Config
 from podium.contracts.tables import by_id
 from podium.errors import PodiumError
+from podium.fitting.member import Member
 from podium.heads import Head, Range
+from podium.splits import folds
 from podium.stages import fit
+from podium.storage.files import atomic, digest
 
 _SHOWN = 10  # trials, the best first
 

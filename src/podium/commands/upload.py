@@ -11,9 +11,9 @@ from podium import paths
 from podium.commands import check
 from podium.config import Config
 from podium.contracts import leaderboard
-from podium.contracts.files import digest
 from podium.errors import PodiumError
-from podium.kaggle_api import connect, explained
+from podium.sources.kaggle_api import connect, explained
+from podium.storage.files import digest
 
 _WAITS_S = (2, 3, 5, *[10] * 60)  # between two looks: ten minutes in all
 

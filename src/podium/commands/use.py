@@ -5,8 +5,8 @@ from pathlib import Path
 
 from podium import paths
 from podium.config import load_params
-from podium.contracts.files import atomic
 from podium.errors import PodiumError
+from podium.storage.files import atomic
 
 
 def run(name: str) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from podium.contracts.files import atomic
 from podium.errors import PodiumError, shown
+from podium.storage.files import atomic
 
 SCHEMA = 1
 KEY = ["image_id", "view"]

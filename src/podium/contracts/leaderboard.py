@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from podium.contracts import csv_table
+from podium.storage import csv_table
 
 COLUMNS = (
     "time", "competition", "ref", "commit", "params", "file", "metric", "naive", "cross_fitted", "public", "private",

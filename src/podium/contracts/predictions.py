@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from podium.contracts.files import digest, write_json
 from podium.contracts.table import Table
 from podium.contracts.tables import by_id
 from podium.errors import PodiumError, shown
+from podium.storage.files import digest, write_json
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,20 @@ from pathlib import Path
 
 import pandas as pd
 
-from podium.contracts import csv_table
 from podium.errors import PodiumError, shown
+from podium.frozen import Frozen
+from podium.storage import csv_table
 
 MOST_BYTES = 500 * 2**20  # far above any sample submission's; a bigger file is a mistake
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _SHOWN = 80  # characters of a line that a message repeats
+
+
+class Sample(Frozen):
+    """The sample submission: a file of the raw data, or the columns (the id's first) of one that prepare makes."""
+
+    sample: str | None = None
+    columns: tuple[str, ...] = ("id", "label")
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from podium.contracts.files import atomic
 from podium.errors import PodiumError, shown
+from podium.storage.files import atomic
 
 _METADATA = b"podium"
 _DTYPES: dict[str, Any] = {"text": "str", "int": "int64", "float": "float64", "float32": "float32", "bool": "bool"}

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from podium import engines
-from podium.contracts.files import atomic_folder, digest, write_json
+from podium.storage.files import atomic_folder, digest, write_json
 
 _HINTS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 _CAPABILITIES = {"BF16": "bfloat16", "FP32": "float32", "FP16": "float16"}  # float16 last: never by `auto`

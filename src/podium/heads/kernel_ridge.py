@@ -8,7 +8,7 @@ from pydantic import Field
 from podium import heads
 from podium.errors import PodiumError
 from podium.heads import Predict, Range, Training
-from podium.heads._shared import calibration, one_against_rest, reduced
+from podium.heads.shared import calibration, one_against_rest, reduced
 
 _MOST = 20_000  # training rows: 3.2 GB of similarities
 _AT_ONCE = 1024  # rows to predict: with 10,000 training rows, 80 MB of similarities

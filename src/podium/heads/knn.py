@@ -7,7 +7,7 @@ from pydantic import Field
 
 from podium import heads
 from podium.heads import Predict, Range, Training
-from podium.heads._shared import reduced
+from podium.heads.shared import reduced
 
 _AT_ONCE = 1024  # rows to predict: with 100,000 training rows, 400 MB of similarities
 

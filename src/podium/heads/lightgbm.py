@@ -5,9 +5,10 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from podium import folds, heads
+from podium import heads
 from podium.heads import Predict, Range, Training
-from podium.heads._shared import per_label, probabilities
+from podium.heads.shared import per_label, probabilities
+from podium.splits import folds
 
 # Fixed, for the number of threads changes how sums are rounded.
 _THREADS = 2

@@ -6,10 +6,11 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from podium import folds, heads
+from podium import heads
 from podium.heads import Predict, Range, Training
-from podium.heads._logistic import Linear, path
-from podium.heads._shared import probabilities, reduced
+from podium.heads.lbfgs import Linear, path
+from podium.heads.shared import probabilities, reduced
+from podium.splits import folds
 
 Strength = Annotated[float, Field(gt=0)]
 

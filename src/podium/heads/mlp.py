@@ -5,9 +5,10 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from podium import folds, heads
+from podium import heads
 from podium.heads import Predict, Range, Training
-from podium.heads._shared import standardised
+from podium.heads.shared import standardised
+from podium.splits import folds
 
 _PREDICTED = 4096  # rows at once, at most
 # Task -> activation of the last layer, loss.

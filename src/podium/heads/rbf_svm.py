@@ -7,7 +7,7 @@ from pydantic import Field
 
 from podium import heads
 from podium.heads import Predict, Range, Training
-from podium.heads._shared import machine
+from podium.heads.shared import machine
 
 
 class Head(heads.Head):

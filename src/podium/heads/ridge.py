@@ -8,7 +8,7 @@ from pydantic import Field
 
 from podium import heads
 from podium.heads import Predict, Range, Training
-from podium.heads._shared import calibrated, one_against_rest, per_label, standardised
+from podium.heads.shared import calibrated, one_against_rest, per_label, standardised
 
 
 class Head(heads.Head):

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from podium.contracts.raw import Raw
 from podium.frozen import Frozen
 from podium.layouts import Layout as Base
 from podium.layouts import Listing, listing
-from podium.layouts._templates import fill, matched
+from podium.layouts.templates import fill, matched
+from podium.storage.raw import Raw
 
 
 class Part(Frozen):

@@ -5,11 +5,11 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from podium.contracts.raw import Raw
 from podium.errors import PodiumError, shown
 from podium.frozen import Frozen
 from podium.layouts import Layout as Base
 from podium.layouts import Listing
+from podium.storage.raw import Raw
 
 
 class Part(Frozen):

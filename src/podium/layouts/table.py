@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from podium.contracts import csv_table
-from podium.contracts.raw import Raw
 from podium.errors import PodiumError, shown
 from podium.frozen import Frozen
 from podium.layouts import Layout as Base
 from podium.layouts import Listing, listing
-from podium.layouts._templates import fill, located
+from podium.layouts.templates import fill, located
+from podium.storage import csv_table
+from podium.storage.raw import Raw
 
 
 class Part(Frozen):

@@ -9,8 +9,8 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from podium.errors import PodiumError
-from podium.kaggle_api import connect, explained
 from podium.sources import Source as Base
+from podium.sources.kaggle_api import connect, explained
 
 
 class Source(Base):

@@ -7,9 +7,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from podium.contracts.files import digest
 from podium.errors import PodiumError
 from podium.sources import Source as Base
+from podium.storage.files import digest
 
 _OFFLINE = ("Failed to establish", "NameResolutionError", "Max retries", "Connection", "timed out")
 

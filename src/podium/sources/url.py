@@ -10,9 +10,9 @@ from urllib.parse import unquote, urlsplit
 from pydantic import Field
 from tqdm import tqdm
 
-from podium.contracts.files import digest
 from podium.errors import PodiumError
 from podium.sources import Source as Base
+from podium.storage.files import digest
 
 _CHUNK = 1 << 20
 _TIMEOUT_S = 60

@@ -4,13 +4,14 @@ import json
 
 import pandas as pd
 
-from podium import paths, sheet
+from podium import paths
 from podium.config import Config
-from podium.contracts.files import atomic
 from podium.contracts.tables import IMAGES
 from podium.contracts.tables import VIEWS as PLAN
-from podium.images import Reader
-from podium.views import VIEWS, apply
+from podium.imaging import contact_sheet
+from podium.imaging.images import Reader
+from podium.imaging.views import VIEWS, apply
+from podium.storage.files import atomic
 
 _SHOWN = 6  # images on the sheet
 
@@ -30,7 +31,7 @@ def run(config: Config) -> None:
         pictures = [reader.read(source) for source in trained[::every][:_SHOWN]]
     lines = [[apply(picture, VIEWS[view].operation, VIEWS[view].parameters) for view in both] for picture in pictures]
     with atomic(paths.data(name, "views.png")) as temporary:
-        temporary.write_bytes(sheet.draw(both, lines))
+        temporary.write_bytes(contact_sheet.draw(both, lines))
 
 
 def _plan(images: pd.DataFrame, names: list[str]) -> pd.DataFrame:

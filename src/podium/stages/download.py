@@ -2,8 +2,8 @@
 
 from podium import paths
 from podium.config import Config
-from podium.contracts import archives
-from podium.contracts.files import atomic_folder
+from podium.storage import archives
+from podium.storage.files import atomic_folder
 
 
 def run(config: Config) -> None:

@@ -8,12 +8,12 @@ import pandas as pd
 
 from podium import metrics, paths
 from podium.config import Config
-from podium.contracts import csv_table
-from podium.contracts.files import write_json
 from podium.contracts.predictions import Bank, read_bank
 from podium.contracts.tables import FOLDS, ROWS, by_id
 from podium.ensembles import Blend, Loss
-from podium.referee import judge
+from podium.fitting.choose_ensemble import judge
+from podium.storage import csv_table
+from podium.storage.files import write_json
 from podium.tasks import Task
 
 Scores = dict[str, float]

@@ -12,11 +12,11 @@ from tqdm import tqdm
 from podium import paths
 from podium.config import Config
 from podium.contracts import features
-from podium.contracts.rowcache import RowCache, row_key
 from podium.contracts.tables import IMAGES, VIEWS
 from podium.errors import PodiumError
-from podium.extraction import Extraction, Image, Row, pixel_caches, settle
-from podium.images import Reader
+from podium.features.extraction import Extraction, Image, Row, pixel_caches, settle
+from podium.imaging.images import Reader
+from podium.storage.rowcache import RowCache, row_key
 
 
 def run(config: Config, name: str | None = None) -> dict[str, int]:

@@ -2,14 +2,15 @@
 
 from podium import paths
 from podium.config import Config
-from podium.contracts import csv_table, features
-from podium.contracts.files import atomic
-from podium.contracts.rowcache import row_key
+from podium.contracts import features
 from podium.contracts.tables import FOLDS, IMAGES, ROWS, VIEWS
-from podium.finetuning import Finetuning, decoded, describe
-from podium.images import Reader
+from podium.imaging.images import Reader
+from podium.storage import csv_table
+from podium.storage.files import atomic
+from podium.storage.rowcache import row_key
+from podium.training.encoder import find
+from podium.training.finetuning import Finetuning, decoded, describe
 from podium.training.progress import Progress
-from podium.training.trunk import find
 
 _SHOWN = 6  # images in the picture
 _FOLD = "a train row's features are from the network that did not see it, others' from one chosen by the digest"

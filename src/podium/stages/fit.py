@@ -9,7 +9,7 @@ from podium import paths
 from podium.config import Config
 from podium.contracts import features
 from podium.contracts.tables import FOLDS, IMAGES, ROWS
-from podium.crossfit import Block, block, cross_fit, fused, tabular
+from podium.fitting.crossfit import Block, block, cross_fit, fused, tabular
 from podium.heads import Head
 
 

@@ -4,12 +4,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from podium import folds, paths
-from podium.config import Config, Folds
-from podium.contracts import csv_table
+from podium import paths
+from podium.config import Config
 from podium.contracts.tables import FOLDS, HASHES, ROWS
-from podium.duplicates import joined_groups, near_pairs
 from podium.errors import PodiumError
+from podium.imaging.duplicates import joined_groups, near_pairs
+from podium.splits import folds
+from podium.splits.folds import Folds
+from podium.storage import csv_table
 
 
 def run(config: Config) -> None:

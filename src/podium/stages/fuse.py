@@ -11,12 +11,12 @@ import pandas as pd
 
 from podium import metrics, paths
 from podium.config import Config
-from podium.contracts import csv_table
-from podium.contracts.files import atomic, digest
 from podium.contracts.tables import by_id
 from podium.errors import PodiumError
-from podium.selection import Step, forward
+from podium.fitting.selection import Step, forward
 from podium.stages import fit
+from podium.storage import csv_table
+from podium.storage.files import atomic, digest
 
 
 def run(config: Config, name: str) -> None:

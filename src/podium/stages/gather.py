@@ -6,8 +6,8 @@ backbone changes: the fusion depends on this manifest instead.
 
 from podium import paths
 from podium.config import Config
-from podium.contracts.files import digest, write_json
 from podium.errors import PodiumError
+from podium.storage.files import digest, write_json
 
 
 def run(config: Config, name: str) -> None:

@@ -4,10 +4,10 @@ import numpy as np
 
 from podium import paths
 from podium.config import Config
-from podium.contracts import features, foreign
-from podium.contracts.files import digest
+from podium.contracts import features, imports
 from podium.contracts.tables import VIEWS
 from podium.errors import PodiumError, shown
+from podium.storage.files import digest
 
 
 def run(config: Config, name: str) -> None:
@@ -17,12 +17,12 @@ def run(config: Config, name: str) -> None:
     every view of an image gets the same.
     """
     competition, path = config.params.competition, config.params.imports.features[name]
-    table = foreign.read(path, "image_id")
+    table = imports.read(path, "image_id")
     plan = VIEWS.read(paths.data(competition, "views.parquet"))[features.KEY]
     has_views = "view" in table.columns
     key = features.KEY if has_views else ["image_id"]
     if not has_views:
-        foreign.check_ids(table["image_id"], plan["image_id"].drop_duplicates(), str(path))
+        imports.check_ids(table["image_id"], plan["image_id"].drop_duplicates(), str(path))
     columns = [column for column in table.columns if column not in features.KEY]
     joined = plan.merge(table, on=key, how="left", validate="one_to_one" if has_views else "many_to_one")
     joined = joined.sort_values(features.KEY, kind="stable", ignore_index=True)

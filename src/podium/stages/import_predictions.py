@@ -6,9 +6,10 @@ import pandas as pd
 
 from podium import paths
 from podium.config import Config
-from podium.contracts import csv_table, foreign
+from podium.contracts import imports
 from podium.contracts.tables import FOLDS, IMAGES, ROWS
 from podium.errors import PodiumError, shown
+from podium.storage import csv_table
 
 
 def run(config: Config, name: str) -> None:
@@ -18,7 +19,7 @@ def run(config: Config, name: str) -> None:
     """
     competition, task = config.params.competition, config.competition.task
     path = config.params.imports.predictions[name]
-    table = foreign.read(path, "row_id")
+    table = imports.read(path, "row_id")
     rows = ROWS.read(paths.data(competition, "rows.parquet"))
     labels = rows.attrs["labels"]
     columns = task.columns(labels)
@@ -29,7 +30,7 @@ def run(config: Config, name: str) -> None:
     images = IMAGES.read(paths.data(competition, "images.parquet"))
     wanted = rows[rows["split"].isin(["train", "test"]) & rows["row_id"].isin(images["row_id"])]
     table = table[~table["row_id"].isin(rows.loc[~rows["row_id"].isin(images["row_id"]), "row_id"])]
-    foreign.check_ids(table["row_id"], wanted["row_id"], str(path))
+    imports.check_ids(table["row_id"], wanted["row_id"], str(path))
     if "fold" in table.columns:
         _check_folds(table, FOLDS.read(paths.data(competition, "folds.parquet")), path)
     predictions = table[["row_id", *columns]].merge(wanted[["row_id", "split"]], on="row_id", validate="one_to_one")

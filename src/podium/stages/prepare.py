@@ -9,15 +9,16 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from podium import paths, sampling
+from podium import paths
 from podium.config import Competition, Config
-from podium.contracts import csv_table
-from podium.contracts.files import write_json
-from podium.contracts.raw import Raw
 from podium.contracts.tables import HASHES, IMAGES, ROWS, by_id
-from podium.duplicates import equal_pairs, joined_groups, perceptual_hash
 from podium.errors import PodiumError, shown
-from podium.images import SUFFIXES, Reader, UnreadableImageError
+from podium.imaging.duplicates import equal_pairs, joined_groups, perceptual_hash
+from podium.imaging.images import SUFFIXES, Reader, UnreadableImageError
+from podium.splits import sampling
+from podium.storage import csv_table
+from podium.storage.files import write_json
+from podium.storage.raw import Raw
 
 
 def run(config: Config) -> None:

@@ -8,17 +8,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from podium import journal, metrics, paths
+from podium import metrics, paths
+from podium.analysis.report import charts, contents, gallery, pictures
+from podium.analysis.report.page import Chart, Page, render
+from podium.analysis.report.results import Results
 from podium.config import Config
-from podium.contracts import csv_table, leaderboard
-from podium.contracts.files import atomic
+from podium.contracts import leaderboard
 from podium.contracts.predictions import read_bank, value_columns
 from podium.contracts.tables import FOLDS, HASHES, IMAGES, ROWS, by_id
-from podium.duplicates import clusters, near_pairs
-from podium.images import Reader
-from podium.report import charts, contents, gallery, pictures
-from podium.report.page import Chart, Page, render
-from podium.report.results import Results
+from podium.imaging.duplicates import clusters, near_pairs
+from podium.imaging.images import Reader
+from podium.storage import csv_table, journal
+from podium.storage.files import atomic
 
 _MOST_HASHED = 20_000  # beyond, the search takes longer than the rest of the report; `podium leaks` does it
 

@@ -6,10 +6,10 @@ import pandas as pd
 
 from podium import metrics, paths
 from podium.config import Config
-from podium.contracts import csv_table
-from podium.contracts.files import write_json
 from podium.contracts.tables import ROWS, by_id
 from podium.errors import PodiumError
+from podium.storage import csv_table
+from podium.storage.files import write_json
 
 
 def run(config: Config) -> None:

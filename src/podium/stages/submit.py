@@ -5,12 +5,12 @@ import pandas as pd
 
 from podium import paths
 from podium.config import Config
-from podium.contracts import csv_table
-from podium.contracts.files import atomic
 from podium.contracts.predictions import value_columns
 from podium.contracts.submission import check, read_sample
 from podium.contracts.tables import ROWS, by_id
 from podium.errors import PodiumError
+from podium.storage import csv_table
+from podium.storage.files import atomic
 
 
 def run(config: Config) -> None:

@@ -11,7 +11,7 @@ from podium.contracts.submission import Answer
 from podium.contracts.table import Table
 from podium.contracts.tables import PROBABILITIES
 from podium.errors import PodiumError, shown
-from podium.tasks._columns import column, flags
+from podium.tasks.columns import column, flags
 
 
 class Task(tasks.Task):

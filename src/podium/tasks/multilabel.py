@@ -13,8 +13,8 @@ from podium.contracts.table import Table
 from podium.contracts.tables import PROBABILITIES
 from podium.errors import PodiumError
 from podium.tasks import Loss
-from podium.tasks._columns import column, flags
-from podium.tasks._threshold import learnt
+from podium.tasks.columns import column, flags
+from podium.tasks.threshold import learnt
 
 
 class Task(tasks.Task):

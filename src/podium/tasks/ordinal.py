@@ -12,7 +12,7 @@ from podium.contracts.submission import Answer
 from podium.contracts.table import Table
 from podium.contracts.tables import VALUES
 from podium.errors import PodiumError, shown
-from podium.tasks._columns import numbers
+from podium.tasks.columns import numbers
 
 _SWEEPS = 3
 _CANDIDATES = 30  # places between its neighbours that a cut is tried at, in each sweep

@@ -10,7 +10,7 @@ from podium.contracts.submission import Answer
 from podium.contracts.table import Table
 from podium.contracts.tables import VALUES
 from podium.errors import PodiumError
-from podium.tasks._columns import numbers
+from podium.tasks.columns import numbers
 
 
 class Task(tasks.Task):

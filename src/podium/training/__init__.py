@@ -7,9 +7,9 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from podium.augmentation import Augmentation
 from podium.frozen import Frozen
-from podium.images import Resize
+from podium.imaging.images import Resize
+from podium.training.augmentation import Augmentation
 
 
 class Finetune(Frozen):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from podium.folds import seed_of
+from podium.splits.folds import seed_of
 from podium.training import Finetune
 
 Batch = tuple[Any, Any, Any]  # tensors: images (b, px, px, 3) and targets (b, k) float32, weights (b,)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from podium.contracts import checkpoints
 from podium.errors import PodiumError
+from podium.storage import checkpoints
 from podium.training.data import Examples, batches
 from podium.training.model import Model
 from podium.training.phases import Phase, phases

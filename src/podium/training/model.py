@@ -9,9 +9,9 @@ import numpy as np
 
 from podium.engines.keras import NATIVE_BFLOAT16, gpu_capability, policy
 from podium.training import Finetune
+from podium.training.encoder import Trunk
 from podium.training.optimizer import adamw, schedule
 from podium.training.phases import Phase
-from podium.training.trunk import Trunk
 
 _IS_VALUE = "regression"
 

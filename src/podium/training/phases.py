@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from podium.training.trunk import Trunk
+from podium.training.encoder import Trunk
 
 
 @dataclass(frozen=True)

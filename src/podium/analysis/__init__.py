@@ -1,0 +1,1 @@
+"""What results mean: leaks, significance, heatmaps, revisions, the report."""

@@ -1,0 +1,295 @@
+"""What would make an out-of-fold score better than the competition's: copies, shared groups, telling metadata.
+
+Every check is a pure function that returns findings. An alarm is a leak into the score; a note is worth knowing.
+A statistic alarms when it is both large and far beyond chance, so that clean data gives no alarm.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from podium.errors import shown
+from podium.imaging.duplicates import clusters, equal_pairs, near_pairs
+
+_LARGE = 0.60  # AUC: what a person would call telling
+_FAR = 5.0  # standard errors: one false alarm in three million checks
+_CHANCE = 0.5
+_FOLDS = 5
+_ALIKE = 0.98  # cosine; unlike cells of ELPV reach 0.976
+_BLOCK = 1000  # rows of cosines at once
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line for a person, and the numbers behind it."""
+
+    check: str
+    level: Literal["alarm", "note"]
+    message: str
+    details: Mapping[str, Any]
+
+
+def copies(images: pd.DataFrame, hashes: pd.Series, distance: int) -> pd.DataFrame:
+    """Return pairs of images that show the same picture: columns a, b (image ids), kind, distance, orientation.
+
+    Kind is `exact` (the same bytes) or `near` (perceptual hashes within `distance` bits in any orientation).
+    """
+    ids = images["image_id"].to_numpy()
+    exact = pd.DataFrame(equal_pairs(images["digest"]), columns=["first", "second"], dtype=np.int64)
+    near = near_pairs(hashes, distance)
+    table = pd.concat([exact.assign(kind="exact", distance=0, orientation="identity"), near.assign(kind="near")])
+    table = table.drop_duplicates(["first", "second"]).sort_values(["first", "second"], kind="stable")
+    table.insert(0, "a", ids[table.pop("first").to_numpy()])
+    table.insert(1, "b", ids[table.pop("second").to_numpy()])
+    return table.reset_index(drop=True)
+
+
+def across(pairs: pd.DataFrame, images: pd.DataFrame, rows: pd.DataFrame, folds: pd.DataFrame) -> list[Finding]:
+    """Find copies in different folds, between train and test, and with different targets."""
+    row_of = images.set_index("image_id")["row_id"]
+    sides = {side: by_row(rows, row_of[pairs[side]]) for side in ("a", "b")}
+    pairs = pairs.assign(**{f"row_{side}": table["row_id"].to_numpy() for side, table in sides.items()})
+    both = {side: table["split"].to_numpy() for side, table in sides.items()}
+    is_test = [split == "test" for split in both.values()]
+    known = ~is_test[0] & ~is_test[1] & (pairs["row_a"] != pairs["row_b"]).to_numpy()
+    targets = [table[_targets(rows)].to_numpy() for table in sides.values()]
+    differing = known & (targets[0] != targets[1]).any(axis=1)
+    return [
+        *_pairs("copies in different folds", "alarm", pairs[known & _separated(pairs, rows, folds)]),
+        *_pairs("copies of train images in test", "note", _with_target(pairs[is_test[0] ^ is_test[1]], rows)),
+        *_pairs("copies with different targets", "note", pairs[differing]),
+    ]
+
+
+def groups(rows: pd.DataFrame, folds: pd.DataFrame) -> list[Finding]:
+    """Find groups whose rows lie in different folds."""
+    joined = folds.merge(rows[["row_id", "group"]], on="row_id", validate="many_to_one")
+    spread = joined.groupby(["repeat", "group"])["fold"].nunique()
+    split = sorted(set(spread[spread > 1].reset_index()["group"]))
+    if not split:
+        return []
+    return [Finding("groups", "alarm", f"{len(split)} groups are split over folds: {shown(split)}", {"groups": split})]
+
+
+def metadata(facts: pd.DataFrame, y: np.ndarray) -> list[Finding]:
+    """Find columns that give the target away, each by its own AUC.
+
+    Args:
+        facts: one line per train row, in the order in which the competition lists them; numbers are ranked, text is
+            replaced by its mean target, learnt on other rows.
+        y: `(n,)` or `(n, n_labels)`; values are cut at their median.
+    """
+    columns = {str(name): facts[name] for name in facts.columns}
+    findings = []
+    for label, truth in _questions(y).items():
+        for name, values in columns.items():
+            score = _encoded(values, truth) if values.dtype.kind not in "iufb" else values.to_numpy(np.float64)
+            findings += _telling(name, label, score, truth)
+        # A list that is sorted, or sorted in blocks: a row's neighbours know its target.
+        neighbours = (np.append(truth[1:], truth[-2]) + np.append(truth[1], truth[:-1])) / 2
+        findings += _telling("row order", label, neighbours, truth)
+    return _strongest(findings)
+
+
+def adversarial(train: np.ndarray, test: np.ndarray, ids: Iterable[str], where: str) -> list[Finding]:
+    """Find whether train and test can be told apart by features `(n, d)`, cross-fitted, and the rows that show it.
+
+    `ids` are those of train, then test.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    x = np.concatenate([train, test]).astype(np.float32)
+    truth = np.repeat([0, 1], [len(train), len(test)])
+    x = (x - x.mean(axis=0)) / np.maximum(x.std(axis=0), 1e-6)
+    p, fold = np.zeros(len(x)), np.random.default_rng(0).permutation(len(x)) % _FOLDS
+    for k in range(_FOLDS):
+        model = LogisticRegression(C=1e-3, max_iter=200).fit(x[fold != k], truth[fold != k])
+        p[fold == k] = model.decision_function(x[fold == k])
+    found, error = auc(p, truth)
+    if not _alarming(found, error):
+        return []
+    order = np.argsort(-np.abs(p - np.median(p)), kind="stable")[:20]
+    telling = np.array(list(ids), dtype=object)[order].tolist()
+    message = (
+        f"{where}: train and test can be told apart: AUC {found:.3f} ± {error:.3f}; most clearly by {shown(telling)}"
+    )
+    return [Finding("adversarial validation", "alarm", message, {"auc": found, "rows": telling})]
+
+
+def alike(x: np.ndarray, ids: Iterable[str], where: str) -> list[Finding]:
+    """Find images whose features `(n, d)`, standardised, are nearly the same: copies that a hash may not know."""
+    x = x.astype(np.float32)
+    x = (x - x.mean(axis=0)) / np.maximum(x.std(axis=0), 1e-6)
+    x /= np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-6)
+    names, pairs = list(ids), []
+    for start in range(0, len(x), _BLOCK):
+        cosine = np.triu(x[start : start + _BLOCK] @ x[start:].T, 1)
+        pairs += [(float(cosine[a, b]), names[start + a], names[start + b]) for a, b in np.argwhere(cosine > _ALIKE)]
+    if not pairs:
+        return []
+    nearest = [(a, b, round(cosine, 4)) for cosine, a, b in sorted(pairs, reverse=True)[:20]]
+    message = f"{where}: pairs of images with nearly the same features: {shown([f'{a} {b}' for a, b, _ in nearest])}"
+    return [Finding("features nearly the same", "note", message, {"pairs": nearest, "number": len(pairs)})]
+
+
+def in_sample(train: np.ndarray, test: np.ndarray, name: str) -> list[Finding]:
+    """Find predictions `(n, k)` that are surer of train rows than of test rows, as those made in sample are."""
+    sure = [np.sort(p if p.shape[1] > 1 else np.column_stack([1 - p, p]), axis=1)[:, -1] for p in (train, test)]
+    found, error = auc(np.concatenate(sure), np.repeat([1, 0], [len(train), len(test)]))
+    if not _alarming(max(found, _CHANCE), error):
+        return []
+    message = f"{name}: surer of train rows than of test rows (AUC {found:.3f} ± {error:.3f}): not out of fold?"
+    return [Finding("predictions made in sample", "alarm", message, {"member": name, "auc": found})]
+
+
+def seen(rows: pd.DataFrame, folds: pd.DataFrame, pairs: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
+    """Return which rows each prediction's model saw: a line per train row and repeat.
+
+    Columns row_id, repeat, fold, n_seen (training rows of the model: those of other folds, and extra rows of other
+    groups) and leaked: those among them that are of its group or show its picture, space between.
+    """
+    row_of = images.set_index("image_id")["row_id"]
+    places = pd.Series(np.arange(len(rows)), index=rows["row_id"])
+    links = [(places[row_of[a]], places[row_of[b]]) for a, b in zip(pairs["a"], pairs["b"], strict=True)]
+    named = rows["group"].to_numpy()
+    company = clusters(len(rows), [*equal_pairs(rows["group"]), *links])
+    table = folds.merge(
+        pd.DataFrame({"row_id": rows["row_id"], "company": company, "group": named}),
+        on="row_id",
+        validate="many_to_one",
+    )
+    extra = rows.assign(company=company)[rows["split"] == "extra"]
+    lines = []
+    for repeat, dealt in table.groupby("repeat"):
+        members = dealt.groupby("company")[["row_id", "fold"]].agg(list)
+        for fold, valid in dealt.groupby("fold"):
+            kept = extra[~extra["group"].isin(valid["group"])]
+            n_seen = int((dealt["fold"] != fold).sum()) + len(kept)
+            strangers = kept.groupby("company")["row_id"].agg(list)
+            for row_id, its in zip(valid["row_id"], valid["company"], strict=True):
+                ids, of = members.loc[its]
+                leaked = [name for name, other in zip(ids, of, strict=True) if other != fold] + list(
+                    strangers.get(its, [])
+                )
+                lines.append((row_id, repeat, fold, n_seen, " ".join(sorted(leaked))))
+    return pd.DataFrame(lines, columns=["row_id", "repeat", "fold", "n_seen", "leaked"])
+
+
+def certificate(table: pd.DataFrame) -> list[Finding]:
+    """Find predictions whose model saw the row's group or picture, in a table by `seen`."""
+    leaked = table[table["leaked"] != ""]
+    if leaked.empty:
+        return []
+    ids = sorted(set(leaked["row_id"]))
+    message = f"{len(ids)} rows were predicted by models that saw their group or picture: {shown(ids)}"
+    return [Finding("seen rows", "alarm", message, {"rows": ids})]
+
+
+def second_hand(trained: Mapping[str, Iterable[str]]) -> list[Finding]:
+    """Note the heads, by name, that sit on these networks' features, trained on the same rows in the same folds.
+
+    A network never saw the rows that it describes; but it describes a head's training rows, and saw among others
+    those that the head is to predict. So second-level models are commonly fitted; what it costs, held-out rows show.
+    """
+    because = "saw none of the rows it describes, but describes the head's training rows and saw the rows it predicts"
+    return [
+        Finding("second-hand labels", "note", f"{name}: {one} {because}", {"member": name, "network": one})
+        for name, networks in sorted(trained.items())
+        for one in sorted(networks)
+    ]
+
+
+def auc(score: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
+    """Return the AUC of a score for 0/1 truths, and its standard error by chance (Mann and Whitney 1947)."""
+    ranks = pd.Series(score).rank().to_numpy()
+    positive = truth == 1
+    n1, n0 = int(positive.sum()), int((~positive).sum())
+    if not n1 or not n0:
+        return _CHANCE, np.inf
+    area = (ranks[positive].sum() - n1 * (n1 + 1) / 2) / (n1 * n0)
+    return float(area), float(np.sqrt((n1 + n0 + 1) / (12 * n1 * n0)))
+
+
+def by_row(rows: pd.DataFrame, ids: Iterable[str]) -> pd.DataFrame:
+    """Return the rows of these ids, which may repeat."""
+    return rows.set_index("row_id", drop=False).loc[list(ids)]
+
+
+def _alarming(area: float, error: float) -> bool:
+    return abs(area - _CHANCE) > max(_LARGE - _CHANCE, _FAR * error)
+
+
+def _telling(name: str, label: str, score: np.ndarray, truth: np.ndarray) -> list[Finding]:
+    area, error = auc(score, truth)
+    area = max(area, 1 - area)
+    if not _alarming(area, error):
+        return []
+    of = f" for {label}" if label else ""
+    message = f"{name} gives the target away{of}: AUC {area:.3f} ± {error:.3f}"
+    return [Finding("metadata", "alarm", message, {"column": name, "auc": area})]
+
+
+def _strongest(findings: list[Finding]) -> list[Finding]:
+    """Return one finding per column: several labels say the same of it."""
+    best: dict[str, Finding] = {}
+    for finding in sorted(findings, key=lambda finding: -finding.details["auc"]):
+        best.setdefault(finding.details["column"], finding)
+    return list(best.values())
+
+
+def _encoded(values: pd.Series, truth: np.ndarray) -> np.ndarray:
+    """Return the mean target of each text, learnt on the other half of the rows."""
+    codes = pd.factorize(values.fillna(""))[0]
+    half = np.random.default_rng(0).permutation(len(codes)) % 2
+    score = np.full(len(codes), truth.mean())
+    for side in (0, 1):
+        learnt = pd.Series(truth[half != side]).groupby(codes[half != side]).mean()
+        score[half == side] = learnt.reindex(codes[half == side]).fillna(truth.mean()).to_numpy()
+    return score
+
+
+def _questions(y: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the target as yes-or-no questions: `(n,)` 0/1 each."""
+    if y.ndim > 1:
+        return {f"label {k}": column for k, column in enumerate(y.T)}
+    if not np.issubdtype(y.dtype, np.integer):
+        return {"": (y > np.median(y)).astype(np.int64)}
+    classes = np.unique(y)
+    if len(classes) == 2:  # noqa: PLR2004  # two classes are one question
+        return {"": (y == classes[1]).astype(np.int64)}
+    return {f"class {k}": (y == k).astype(np.int64) for k in classes}
+
+
+def _targets(rows: pd.DataFrame) -> list[str]:
+    return [name for name in rows.columns if name == "y" or name.startswith("y_")]
+
+
+def _separated(pairs: pd.DataFrame, rows: pd.DataFrame, folds: pd.DataFrame) -> np.ndarray:
+    """Tell of each pair whether a model that predicts one trains on the other, in any repeat."""
+    wide = folds.pivot_table(index="row_id", columns="repeat", values="fold")
+    a, b = (wide.reindex(pairs[f"row_{side}"]).to_numpy() for side in ("a", "b"))
+    group = rows.set_index("row_id")["group"]
+    apart = group.reindex(pairs["row_a"]).to_numpy() != group.reindex(pairs["row_b"]).to_numpy()
+    one_extra = np.isnan(a).any(axis=1) ^ np.isnan(b).any(axis=1)  # extra rows have no fold: groups keep them apart
+    different: np.ndarray = np.where(one_extra, apart, ((a != b) & ~np.isnan(a) & ~np.isnan(b)).any(axis=1))
+    return different
+
+
+def _with_target(pairs: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return pairs of a train and a test image, with the target of the train row."""
+    known = rows.set_index("row_id")[_targets(rows)]
+    target = known.reindex(pairs["row_a"]).to_numpy()
+    other = known.reindex(pairs["row_b"]).to_numpy()
+    return pairs.assign(target=np.where(np.isnan(target), other, target).tolist())
+
+
+def _pairs(check: str, level: Literal["alarm", "note"], pairs: pd.DataFrame) -> list[Finding]:
+    if pairs.empty:
+        return []
+    exact = int((pairs["kind"] == "exact").sum())
+    examples = shown([f"{a} = {b}" for a, b in zip(pairs["a"], pairs["b"], strict=True)])
+    message = f"{check}: {len(pairs)} pairs, {exact} of the same bytes: {examples}"
+    return [Finding(check, level, message, {"pairs": pairs.to_dict("records")})]

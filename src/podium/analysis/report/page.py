@@ -1,0 +1,71 @@
+"""Everything that the report shows -> one HTML page that needs no other file and no network."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from typing import Any
+
+from podium.analysis.report.gallery import REASONS, Tile
+
+_FOLDER = files("podium.analysis.report")
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table of the page."""
+
+    head: Sequence[str]
+    lines: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A drawing with its title, and a sentence below it."""
+
+    title: str
+    svg: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Page:
+    """What the page holds, top to bottom."""
+
+    title: str
+    headline: str
+    summary: str
+    members: Sheet
+    charts: Sequence[Chart]
+    scores: Sheet
+    time: Sheet
+    tiles: Sequence[Tile]
+    pictures: Mapping[str, str]  # image id -> data address
+    heat: Mapping[str, str]
+
+
+def render(page: Page) -> str:
+    """Return the HTML; every text of the competition's is escaped."""
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    def own(name: str) -> Markup:
+        return Markup(_FOLDER.joinpath(name).read_text(encoding="utf-8"))  # noqa: S704  # this package's file
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    tiles: list[dict[str, Any]] = [
+        asdict(tile) | {"picture": page.pictures.get(tile.image_id, ""), "heat": page.heat.get(tile.image_id, "")}
+        for tile in page.tiles
+    ]
+    counts = {reason: sum(reason in tile.reasons for tile in page.tiles) for reason in REASONS}
+    return environment.from_string(own("page.html")).render(
+        {
+            **vars(page),
+            "charts": [asdict(chart) | {"svg": Markup(chart.svg)} for chart in page.charts],  # noqa: S704  # matplotlib's, escaped by it
+            "tiles": tiles,
+            "counts": counts,
+            "reasons": {reason: name for reason, name in REASONS.items() if counts[reason]},
+            "labels": sorted({tile.label for tile in page.tiles if tile.label}),
+            "style": own("page.css"),
+            "script": own("page.js"),
+        }
+    )

@@ -1,0 +1,207 @@
+"""Bytes -> RGB pixels, whatever the file; and pixels -> the square that a network takes.
+
+Every decoded image is `(h, w, 3)` uint8 RGB, upright. OpenCV's BGR order ends here.
+"""
+
+import hashlib
+import math
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from pydantic import Field
+
+from podium.frozen import Frozen
+from podium.storage.raw import Raw
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".jp2", ".ppm", ".pgm")
+BACKGROUND = 255  # what shows through a transparent pixel: white, like the page that such images were drawn for
+PADDING = 127  # gray: what most networks' preprocessing maps to about zero
+_SHEETS_KEPT = 2  # decoded sheets in memory; rows are read in order, so one and its successor are enough
+_EXIF_ORIENTATION = 0x0112
+
+Interpolation = Literal["area", "linear", "cubic", "lanczos", "nearest"]
+
+
+class UnreadableImageError(Exception):
+    """The reason why an image cannot be used, in a few words."""
+
+
+class Resize(Frozen):
+    """How an image becomes square: `px` a side, or the network's native size.
+
+    Modes: `squash` changes the aspect ratio, `pad` adds gray to the shorter side, `crop` cuts the longer one, both
+    centred. `area` averages where it shrinks and is cubic where it enlarges: there OpenCV's own is blocky,
+    and cost EfficientNet-Lite0 on CIFAR-10 (2,000 images) an accuracy of 0.51 for 0.85.
+    """
+
+    px: Annotated[int | None, Field(ge=1)] = None
+    mode: Literal["squash", "pad", "crop"] = "squash"
+    interpolation: Interpolation = "area"
+
+
+class Reader:
+    """Reads the images of a raw folder from any number of threads.
+
+    A source is a file, `archive#member`, or one of the two with `#row`: row number `row` of an image whose
+    every row of pixels is a square image of its own, row-major (a sheet).
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._raw = Raw(folder)
+        self._sheets: OrderedDict[str, np.ndarray] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._raw.close()
+
+    def read(self, source: str) -> np.ndarray:
+        """Return `(h, w, 3)` uint8 RGB; raises UnreadableImageError."""
+        return self.read_with_digest(source)[0]
+
+    def read_with_digest(self, source: str) -> tuple[np.ndarray, str]:
+        """Return the pixels and a SHA-256: of the file's bytes, or of the pixels where it is a row of a sheet."""
+        try:
+            sheet, _, row = source.rpartition("#")
+            if row.isdecimal() and source not in self._raw:
+                pixels = self._row(sheet, int(row))
+                return pixels, hashlib.sha256(pixels.tobytes()).hexdigest()
+            data = self._raw.read(source)
+        except (FileNotFoundError, ValueError) as error:
+            raise UnreadableImageError(str(error)) from error
+        return decode(data), hashlib.sha256(data).hexdigest()
+
+    def _row(self, sheet: str, row: int) -> np.ndarray:
+        with self._lock:  # one thread decodes a sheet, and the others wait for it rather than do the same
+            if sheet not in self._sheets:
+                self._sheets[sheet] = decode(self._raw.read(sheet))
+                if len(self._sheets) > _SHEETS_KEPT:
+                    self._sheets.popitem(last=False)
+            pixels = self._sheets[sheet]
+            self._sheets.move_to_end(sheet)
+        n_rows, n_pixels, _ = pixels.shape
+        side = math.isqrt(n_pixels)
+        if row >= n_rows or side * side != n_pixels:
+            raise UnreadableImageError(f"row {row} is not a square image of a {n_rows} x {n_pixels} sheet")
+        square: np.ndarray = pixels[row].reshape(side, side, 3)
+        return square
+
+
+def decode(data: bytes) -> np.ndarray:
+    """Return the first frame of an image file as `(h, w, 3)` uint8 RGB, turned as its EXIF orientation says.
+
+    Gray and palette images become RGB; 16 bits become 8 by dividing by 257, so that white stays white; transparent
+    pixels are laid on white; CMYK is converted by the decoder, without a colour profile.
+    Raises UnreadableImageError for what is no image, is cut short or holds floating-point pixels.
+    """
+    import cv2
+
+    if not data:
+        raise UnreadableImageError("the file is empty")
+    try:
+        # UNCHANGED is the only mode that keeps alpha, but it leaves EXIF orientation to the caller.
+        pixels, kinds, blocks = cv2.imdecodeWithMetadata(np.frombuffer(data, np.uint8), flags=cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise UnreadableImageError(f"OpenCV cannot decode it ({error.err})") from error
+    if pixels is None:
+        raise UnreadableImageError(_reason(data))
+    exif = b"".join(
+        block.tobytes() for kind, block in zip(kinds, blocks, strict=True) if kind == cv2.IMAGE_METADATA_EXIF
+    )
+    return np.ascontiguousarray(_upright(_rgb(_eight_bits(pixels)), _orientation(exif)))
+
+
+def resize(image: np.ndarray, how: Resize, native_px: int) -> np.ndarray:
+    """Return `(px, px, 3)` uint8 from `(h, w, 3)` uint8; `px` is `how.px`, or else `native_px`."""
+    import cv2
+
+    px = how.px or native_px
+    square = {"squash": lambda: image, "pad": lambda: _padded(image), "crop": lambda: _cropped(image)}[how.mode]()
+    if square.shape[:2] == (px, px):
+        return np.ascontiguousarray(square)
+    is_enlarged = px > min(square.shape[:2])
+    method = {
+        "area": cv2.INTER_CUBIC if is_enlarged else cv2.INTER_AREA,
+        "linear": cv2.INTER_LINEAR,
+        "cubic": cv2.INTER_CUBIC,
+        "lanczos": cv2.INTER_LANCZOS4,
+        "nearest": cv2.INTER_NEAREST,
+    }[how.interpolation]
+    resized: np.ndarray = cv2.resize(square, (px, px), interpolation=method)
+    return resized
+
+
+def _padded(image: np.ndarray) -> np.ndarray:
+    height, width = image.shape[:2]
+    side = max(height, width)
+    square = np.full((side, side, 3), PADDING, np.uint8)
+    top, left = (side - height) // 2, (side - width) // 2
+    square[top : top + height, left : left + width] = image
+    return square
+
+
+def _cropped(image: np.ndarray) -> np.ndarray:
+    height, width = image.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return image[top : top + side, left : left + side]
+
+
+def _eight_bits(pixels: np.ndarray) -> np.ndarray:
+    if pixels.dtype == np.uint8:
+        return pixels
+    if pixels.dtype == np.uint16:
+        return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    raise UnreadableImageError(f"its pixels are {pixels.dtype}, whose black and white are unknown")
+
+
+def _rgb(pixels: np.ndarray) -> np.ndarray:
+    import cv2  # 0.006 ms for 300 x 300 pixels; NumPy's copy of reversed channels takes 0.35
+
+    if pixels.ndim == 2:  # noqa: PLR2004  # (h, w): gray
+        return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
+    if pixels.shape[2] == 3:  # noqa: PLR2004  # BGR without alpha
+        return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+    alpha = pixels[..., 3:].astype(np.uint32)
+    return ((pixels[..., 2::-1] * alpha + BACKGROUND * (255 - alpha) + 127) // 255).astype(np.uint8)
+
+
+def _upright(image: np.ndarray, orientation: int) -> np.ndarray:
+    """Undo the turn that an EXIF orientation (1 to 8; the EXIF 2.3 standard, 4.6.4) records."""
+    import cv2
+
+    if orientation in (5, 6, 7, 8):
+        image = cv2.transpose(image)
+    if orientation in (3, 4, 7, 8):
+        image = cv2.flip(image, 0)
+    if orientation in (2, 3, 6, 7):
+        image = cv2.flip(image, 1)
+    return image
+
+
+def _orientation(exif: bytes) -> int:
+    """Return the orientation of an EXIF block (a TIFF header and its first directory), or 1 where it has none."""
+    order: Literal["little", "big"] = "little" if exif[:2] == b"II" else "big"
+    first = int.from_bytes(exif[4:8], order)
+    for n in range(int.from_bytes(exif[first : first + 2], order)):
+        entry = exif[first + 2 + 12 * n : first + 14 + 12 * n]
+        if int.from_bytes(entry[:2], order) == _EXIF_ORIENTATION:
+            return int.from_bytes(entry[8:10], order)
+    return 1
+
+
+def _reason(data: bytes) -> str:
+    if data[:64].lstrip().startswith((b"<", b"{")):
+        return "it is text (a web page or a message?), no image"
+    if (
+        data[:2] == b"\xff\xd8"
+        or data[:4] in (b"\x89PNG", b"RIFF", b"GIF8", b"II*\x00", b"MM\x00*")
+        or data[:2] == b"BM"
+    ):
+        return "it is damaged or cut short"
+    return "it is no image that OpenCV can decode"

@@ -1,0 +1,228 @@
+"""Which fold each training row is in. Pure functions: the same rows, in any order, and seed give the same folds.
+
+A group (a patient, a module, a set of duplicates) lies in one fold, whatever the scheme: a row without
+company is a group of its own.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from podium.errors import PodiumError, shown
+from podium.frozen import Frozen
+
+FoldScheme = Literal["plain", "stratified", "binned", "multilabel", "group", "stratified_group", "time"]
+
+_BINS = 10  # of a regression target; more would be empty in small folds
+
+
+class Folds(Frozen):
+    """How rows are split; `file` names a folds table of the user's own instead."""
+
+    scheme: FoldScheme = "stratified"
+    k: int = Field(5, ge=2)
+    repeats: int = Field(1, ge=1)
+    file: Path | None = None
+    time: str | None = None  # the metadata column that the scheme `time` goes by
+    near_duplicates: int | None = Field(None, ge=0, le=64)  # bits of 256: pictures that differ in no more share a fold
+
+
+@dataclass(frozen=True)
+class Split:
+    """One model's rows: ids to train on and ids to predict, both sorted, never of one group."""
+
+    repeat: int
+    fold: int
+    train: np.ndarray
+    valid: np.ndarray
+
+
+def make(
+    rows: pd.DataFrame, scheme: FoldScheme, k: int, *, repeats: int = 1, seed: int = 0, time: str | None = None
+) -> pd.DataFrame:
+    """Return the table `row_id, repeat, fold` of the rows whose split is train.
+
+    - plain, group: folds of equal numbers of rows; stratified, stratified_group: of each class too;
+      binned: of each tenth of a regression target; multilabel: of each label, the rarest placed first
+      (after Sechidis et al. 2011); group and stratified_group insist that groups are named.
+    - time: consecutive folds by the metadata column `time`, numbers or dates; a fold is predicted from earlier ones.
+
+    Raises PodiumError where a class has fewer rows than there are folds.
+    """
+    rows = _training_rows(rows)
+    if rows["group"].nunique() < k:
+        raise PodiumError(f"folds.k: {k} folds need as many groups of rows; there are {rows['group'].nunique()}")
+    if "group" in scheme and rows["group"].is_unique:
+        raise PodiumError(f"folds.scheme: {scheme} needs a group, and the competition names none")
+    if scheme == "time":
+        return _by_time(rows, time, k)
+    strata, group = _strata(rows, scheme, k), pd.factorize(rows["group"], sort=True)[0]
+    dealt = [deal(strata, group, k, np.random.default_rng([seed, repeat])) for repeat in range(repeats)]
+    tables = [pd.DataFrame({"row_id": rows["row_id"], "repeat": i, "fold": fold}) for i, fold in enumerate(dealt)]
+    return pd.concat(tables, ignore_index=True)
+
+
+def check(folds: pd.DataFrame, rows: pd.DataFrame, k: int, where: str) -> pd.DataFrame:
+    """Return a folds table that fits the rows: each training row once a repeat, k folds, whole groups, all classes.
+
+    `rows.attrs["labels"]` names the classes. Raises PodiumError that opens with `where` and names the first bad ids.
+    """
+    rows = _training_rows(rows).set_index("row_id")
+    if unknown := sorted(set(folds["row_id"]) - set(rows.index)):
+        raise PodiumError(f"{where}: no training row has row_id {shown(unknown)}")
+    for repeat, table in folds.groupby("repeat"):
+        if lacking := sorted(set(rows.index) - set(table["row_id"])):
+            raise PodiumError(f"{where}: repeat {repeat} has no fold for row_id {shown(lacking)}")
+        if (found := sorted(table["fold"].unique().tolist())) != list(range(k)):
+            raise PodiumError(f"{where}: repeat {repeat} has folds {found}; folds.k: {k} asks for 0 to {k - 1}")
+        spread = table.set_index("row_id")["fold"].groupby(rows["group"]).nunique()
+        if (spread > 1).any():
+            raise PodiumError(f"{where}: repeat {repeat} splits groups over folds: {shown(spread.index[spread > 1])}")
+    _check_classes(folds, rows, where)
+    return folds
+
+
+def splits(folds: pd.DataFrame) -> Iterator[Split]:
+    """Yield every model's rows, by (repeat, fold).
+
+    Where `folds.attrs["scheme"]` is time, a fold's training rows are those of earlier folds, so the first
+    fold is never predicted; else they are those of all other folds.
+    """
+    ordered = folds.attrs.get("scheme") == "time"
+    folds = folds.sort_values("row_id", kind="stable")
+    for repeat in np.unique(folds["repeat"]):
+        table = folds[folds["repeat"] == repeat]
+        ids, fold_of = table["row_id"].to_numpy(), table["fold"].to_numpy()
+        for fold in np.unique(fold_of)[1 if ordered else 0 :]:
+            train = fold_of < fold if ordered else fold_of != fold
+            yield Split(int(repeat), int(fold), ids[train], ids[fold_of == fold])
+
+
+def trained(rows: pd.DataFrame, split: Split) -> np.ndarray:
+    """Return the sorted ids to train on: the split's, and the extra rows that are no company of a row to predict.
+
+    `rows` is the Rows table, indexed by row_id. A row of weight 0 is not trained on.
+    """
+    held_out = rows.loc[split.valid, "group"]
+    extra = rows.index[(rows["split"] == "extra") & ~rows["group"].isin(held_out)]
+    ids = np.sort(np.concatenate([split.train, extra.to_numpy(object)]))
+    return np.asarray(ids[rows.loc[ids, "weight"].to_numpy() > 0])
+
+
+def seed_of(seed: int, *parts: int) -> int:
+    """Return the seed of one model among many: the same numbers give the same seed, others an unrelated one."""
+    return int(np.random.SeedSequence([seed, *parts]).generate_state(1)[0] >> 1)  # libraries take 31 bits
+
+
+def _training_rows(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[rows["split"] == "train"].sort_values("row_id", kind="stable").reset_index(drop=True)
+
+
+def _target_columns(rows: pd.DataFrame) -> list[str]:
+    return [name for name in rows.columns if name == "y" or name.startswith("y_")]
+
+
+def _strata(rows: pd.DataFrame, scheme: FoldScheme, k: int) -> np.ndarray:
+    """Return `(n, s)` 0/1: what each fold should hold an equal share of."""
+    y = rows[_target_columns(rows)].to_numpy()
+    if scheme in {"plain", "group"}:
+        return np.ones((len(rows), 1))
+    if scheme == "multilabel":
+        return np.column_stack([y, y.sum(axis=1) == 0]).astype(np.float64)
+    if y.shape[1] > 1:
+        raise PodiumError(f"folds.scheme: {scheme} needs one target and there are {y.shape[1]}; choose multilabel")
+    codes, names = pd.factorize(_binned(y[:, 0]) if scheme == "binned" else y[:, 0], sort=True)
+    counts = np.bincount(codes)
+    if scheme != "binned" and counts.min() < k:
+        label = _label(rows, names[counts.argmin()])
+        raise PodiumError(
+            f"folds.scheme: {scheme}: class {label} has {counts.min()} training rows, fewer than folds.k: {k};"
+            " choose a smaller k, or plain (binned for a regression target)"
+        )
+    return np.eye(len(names))[codes]
+
+
+def _binned(y: np.ndarray) -> np.ndarray:
+    return np.asarray(pd.qcut(y, _BINS, labels=False, duplicates="drop"))
+
+
+def _label(rows: pd.DataFrame, code: float) -> str:
+    labels = rows.attrs.get("labels") or []
+    return repr(labels[int(code)]) if int(code) < len(labels) else f"{code:g}"
+
+
+def deal(strata: np.ndarray, group: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
+    """Return `(n,)` the fold of each row: whole groups, an equal share of every stratum in each fold.
+
+    The largest and then the rarest groups go first, each to the fold that holds least of its strata. One greedy
+    pass does for all schemes: for rows of one class and no company it is exact stratification.
+
+    Args:
+        strata: `(n, s)` 0/1, what each fold should hold an equal share of.
+        group: `(n,)` int codes from 0, each in use.
+        k: how many folds.
+        rng: breaks the ties between groups of one kind.
+    """
+    sizes = np.bincount(group)
+    content = np.zeros((len(sizes), strata.shape[1]))
+    np.add.at(content, group, strata)
+    share = content / np.maximum(strata.sum(axis=0), 1)  # of all that there is of each stratum
+    rarest = np.where(content > 0, strata.sum(axis=0), np.inf).min(axis=1)
+    order = rng.permutation(len(sizes))
+    order = order[np.lexsort((rarest[order], -sizes[order]))]
+    held, rows_held, fold_of = np.zeros((k, strata.shape[1])), np.zeros(k, np.int64), np.zeros(len(sizes), np.int64)
+    for item in order:
+        # What a fold holds of the item's strata; rounded, so that a tie is one on every machine.
+        crowding = np.round((held * share[item]).sum(axis=1), 9)
+        fold = np.lexsort((rows_held, crowding))[0]
+        held[fold] += content[item]
+        rows_held[fold] += sizes[item]
+        fold_of[item] = fold
+    return np.asarray(fold_of[group])
+
+
+def inner(y: np.ndarray, group: np.ndarray, k: int, seed: int, *, is_value: bool) -> np.ndarray:
+    """Return `(n,)` a head's own folds within its training rows: whole groups, classes (or tenths of values) even.
+
+    For early stopping and calibration: the rows that a model is judged by are none that it learnt from.
+    """
+    if y.ndim == 2:  # noqa: PLR2004  # a matrix of labels
+        strata = np.column_stack([y, y.sum(axis=1) == 0]).astype(np.float64)
+    else:
+        codes, names = pd.factorize(_binned(y) if is_value else y, sort=True)
+        strata = np.eye(len(names))[codes]
+    return deal(strata, pd.factorize(group, sort=True)[0], k, np.random.default_rng(seed))
+
+
+def _by_time(rows: pd.DataFrame, time: str | None, k: int) -> pd.DataFrame:
+    named = {name.removeprefix("meta_"): rows[name] for name in rows.columns if name.startswith("meta_")}
+    if time not in named:
+        choices = ", ".join(named) or "none: name it in the competition's layout.metadata"
+        raise PodiumError(f"folds.time: no column {time!r} to order rows by; choose one of: {choices}")
+    when = pd.to_numeric(named[time], errors="coerce")
+    if when.isna().any():
+        when = pd.to_datetime(named[time], errors="coerce", utc=True)
+    if when.isna().any():
+        ids = shown(rows["row_id"][when.isna()])
+        raise PodiumError(f"folds.time: {time}: neither a number nor a date for row_id {ids}")
+    first = when.groupby(rows["group"]).transform("min")
+    rank = first.rank(method="min") - 1  # equal times, and so whole groups, share a fold
+    fold = np.minimum((rank * k / len(rows)).astype(np.int64), k - 1)
+    return pd.DataFrame({"row_id": rows["row_id"], "repeat": 0, "fold": fold})
+
+
+def _check_classes(folds: pd.DataFrame, rows: pd.DataFrame, where: str) -> None:
+    """Raise where a model would be trained without a class: it could never predict it."""
+    labels = rows.attrs.get("labels") or []
+    if len(labels) < 2 or "y" not in rows.columns:  # noqa: PLR2004  # a class needs another
+        return
+    for split in splits(folds):
+        lacking = set(range(len(labels))) - set(rows["y"].loc[split.train].astype(int))
+        if lacking:
+            names = shown([labels[code] for code in sorted(lacking)])
+            raise PodiumError(f"{where}: the training rows of fold {split.fold} have no {names}; choose a smaller k")

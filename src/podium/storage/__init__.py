@@ -1,0 +1,1 @@
+"""Bytes on disk: archives, raw files, whole-or-nothing writes, CSV, caches, checkpoints."""

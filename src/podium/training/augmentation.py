@@ -1,0 +1,307 @@
+"""Random changes of training images, as data: an ordered list of operations, applied to a batch on the device.
+
+Every random number is drawn by NumPy from the given seed, so a step that is repeated after a crash, or on another
+backend of Keras, sees the same crops; `keras.ops` then does the work wherever KERAS_BACKEND computes. Keras's own
+random layers keep a state instead, and three of them do something else: RandomCrop cuts a whole batch at one place,
+RandAugment does the same to a whole batch (and computes every operation to keep two, which takes 7 times as long at
+224 px), and RandomSaturation leaves [0, 255].
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from pydantic import Field, ValidationError, model_validator
+
+from podium.frozen import Frozen
+from podium.imaging import contact_sheet
+from podium.training import augmentation_ops
+
+_DRAWS = 5  # on the sheet
+
+
+class Operation(Frozen):
+    """One item of the list; its first field is what a lone number in params.yaml sets."""
+
+    def apply(self, images: Any, targets: Any, rng: np.random.Generator) -> tuple[Any, Any]:
+        """Return `(n, px, px, 3)` float32 in [0, 255] and `(n, k)` float32, changed; both are tensors."""
+        raise NotImplementedError
+
+
+class _View(Operation):
+    """A view of podium.imaging.views, of every picture with the same chance."""
+
+    view: ClassVar[str]
+
+    chance: float = Field(0.5, ge=0, le=1)
+
+    def apply(self, images: Any, targets: Any, rng: np.random.Generator) -> tuple[Any, Any]:
+        """See Operation."""
+        from keras import ops
+
+        is_transposed, flipped = _VIEWS[self.view]
+        view = ops.transpose(images, (0, 2, 1, 3)) if is_transposed else images
+        view = ops.flip(view, flipped) if flipped else view
+        return ops.where(augmentation_ops.per_image(rng.random(len(images)) < self.chance), view, images), targets
+
+
+# View -> whether rows become columns first, and the axes that are reversed then.
+_VIEWS = {
+    "hflip": (False, (2,)),
+    "vflip": (False, (1,)),
+    "rot90": (True, (1,)),
+    "rot180": (False, (1, 2)),
+    "rot270": (True, (2,)),
+    "transpose": (True, ()),
+    "antitranspose": (True, (1, 2)),
+}
+
+
+class _Affine(Operation):
+    """Moves pixels; neighbours in the list are joined into one interpolation. Beyond its edge a picture is mirrored."""
+
+    def matrices(self, n: int, px: int, rng: np.random.Generator) -> np.ndarray:
+        """Return `(n, 3, 3)`: from a place (x, y, 1) of the result, in pixels from the centre, to one of the image."""
+        raise NotImplementedError
+
+
+class Crop(_Affine):
+    """Pad by `share` of the side and cut the picture out anywhere: a shift by whole pixels, so nothing is blurred."""
+
+    share: float = Field(0.125, gt=0, le=0.5)
+
+    def matrices(self, n: int, px: int, rng: np.random.Generator) -> np.ndarray:
+        """See _Affine."""
+        pad = round(self.share * px)
+        return augmentation_ops.moved(rng.integers(-pad, pad, (2, n), endpoint=True).astype(np.float64))
+
+
+class Shift(_Affine):
+    """Move by up to `share` of the side, along either side."""
+
+    share: float = Field(0.1, gt=0, le=0.5)
+
+    def matrices(self, n: int, px: int, rng: np.random.Generator) -> np.ndarray:
+        """See _Affine."""
+        return augmentation_ops.moved(rng.uniform(-self.share, self.share, (2, n)) * px)
+
+
+class Rotation(_Affine):
+    """Turn by up to `degrees`, either way."""
+
+    degrees: float = Field(15.0, gt=0, le=180)
+
+    def matrices(self, n: int, px: int, rng: np.random.Generator) -> np.ndarray:  # noqa: ARG002  # an angle has no size
+        """See _Affine."""
+        return augmentation_ops.turned(rng.uniform(-self.degrees, self.degrees, n))
+
+
+class Zoom(_Affine):
+    """Enlarge or shrink by a factor between 1 - share and 1 / (1 - share), in both directions alike."""
+
+    share: float = Field(0.2, gt=0, lt=1)
+
+    def matrices(self, n: int, px: int, rng: np.random.Generator) -> np.ndarray:  # noqa: ARG002  # it is relative
+        """See _Affine."""
+        matrices = augmentation_ops.unchanged(n)
+        matrices[:, 0, 0] = matrices[:, 1, 1] = np.exp(rng.uniform(-1, 1, n) * math.log(1 - self.share))
+        return matrices
+
+
+class Shear(_Affine):
+    """Slant by up to `share` pixels a pixel, along both sides."""
+
+    share: float = Field(0.1, gt=0, le=1)
+
+    def matrices(self, n: int, px: int, rng: np.random.Generator) -> np.ndarray:  # noqa: ARG002  # it is relative
+        """See _Affine."""
+        return augmentation_ops.slanted(rng.uniform(-self.share, self.share, (2, n)))
+
+
+class _Blend(Operation):
+    """Away from, or towards, a picture that lacks something, by a factor between 1 - share and 1 + share."""
+
+    lack: ClassVar[str]
+
+    share: float = Field(0.2, gt=0, le=1)
+
+    def apply(self, images: Any, targets: Any, rng: np.random.Generator) -> tuple[Any, Any]:
+        """See Operation."""
+        return augmentation_ops.blended(
+            images, self.lack, 1 + rng.uniform(-self.share, self.share, len(images))
+        ), targets
+
+
+class RandAugment(Operation):
+    """`ops` operations for each picture, drawn from thirteen: Cubuk et al. 2019, less slow equalisation.
+
+    A shuffled batch is dealt to the operations in equal parts, so that each computes its own part alone.
+    """
+
+    strength: float = Field(0.3, gt=0, le=1)
+    ops: int = Field(2, ge=1)
+
+    def apply(self, images: Any, targets: Any, rng: np.random.Generator) -> tuple[Any, Any]:
+        """See Operation."""
+        from keras import ops
+
+        names = list(augmentation_ops.RAND_AUGMENT)
+        for _ in range(self.ops):
+            order = rng.permutation(len(images))
+            parts = []
+            # In another order each time, since the first ones get what cannot be divided.
+            for name, part in zip(rng.permutation(names), np.array_split(order, len(names)), strict=True):
+                if len(part):
+                    signs = rng.choice((-1.0, 1.0), len(part))
+                    some = ops.take(images, part, axis=0)
+                    parts.append(augmentation_ops.RAND_AUGMENT[name](some, self.strength, signs))
+            images = ops.take(ops.concatenate(parts), np.argsort(order), axis=0)
+        return images, targets
+
+
+class MixUp(Operation):
+    """A weighted mean of each picture with another, and of their targets (Zhang et al. 2017): beta(alpha, alpha)."""
+
+    alpha: float = Field(0.2, gt=0)
+    chance: float = Field(1.0, ge=0, le=1)
+
+    def apply(self, images: Any, targets: Any, rng: np.random.Generator) -> tuple[Any, Any]:
+        """See Operation."""
+        n = len(images)
+        share = np.where(rng.random(n) < self.chance, rng.beta(self.alpha, self.alpha, n), 1.0)
+        other = rng.permutation(n)
+        return augmentation_ops.mixed(images, other, augmentation_ops.per_image(share)), augmentation_ops.mixed(
+            targets, other, augmentation_ops.tensor(share[:, None])
+        )
+
+
+class CutMix(Operation):
+    """A box of another picture, and of its target as much as the box has pixels (Yun et al. 2019)."""
+
+    alpha: float = Field(1.0, gt=0)
+    chance: float = Field(0.5, ge=0, le=1)
+
+    def apply(self, images: Any, targets: Any, rng: np.random.Generator) -> tuple[Any, Any]:
+        """See Operation."""
+        from keras import ops
+
+        n, px = len(images), images.shape[1]
+        area = np.where(rng.random(n) < self.chance, 1 - rng.beta(self.alpha, self.alpha, n), 0.0)
+        is_other = augmentation_ops.boxes(np.sqrt([area, area]), rng.random((2, n)), px)
+        other = rng.permutation(n)
+        images = ops.where(ops.convert_to_tensor(is_other), ops.take(images, other, axis=0), images)
+        share = 1 - is_other.mean(axis=(1, 2, 3))
+        return images, augmentation_ops.mixed(targets, other, augmentation_ops.tensor(share[:, None]))
+
+
+class Erasing(Operation):
+    """A box of one random colour (Zhong et al. 2017): up to `area` of the picture, up to 3 times as long as wide."""
+
+    chance: float = Field(0.5, ge=0, le=1)
+    area: float = Field(0.33, gt=0.02, lt=1)
+
+    def apply(self, images: Any, targets: Any, rng: np.random.Generator) -> tuple[Any, Any]:
+        """See Operation."""
+        from keras import ops
+
+        n, px = len(images), images.shape[1]
+        area = np.where(rng.random(n) < self.chance, rng.uniform(0.02, self.area, n), 0.0)
+        ratio = np.exp(rng.uniform(-1, 1, n) * math.log(3))
+        box = augmentation_ops.boxes(np.sqrt([area * ratio, area / ratio]), rng.random((2, n)), px)
+        color = augmentation_ops.tensor(rng.uniform(0, 255, (n, 1, 1, 3)))
+        return ops.where(ops.convert_to_tensor(box), color, images), targets
+
+
+def _kind(base: type[Operation], **constants: str) -> type[Operation]:
+    """Return a class of its own for a view or a lack."""
+    return type(base.__name__, (base,), {**constants, "__module__": __name__, "__doc__": base.__doc__})
+
+
+OPERATIONS: dict[str, type[Operation]] = {
+    **{name: _kind(_View, view=name) for name in _VIEWS},
+    "crop": Crop,
+    "shift": Shift,
+    "rotation": Rotation,
+    "zoom": Zoom,
+    "shear": Shear,
+    **{name: _kind(_Blend, lack=name) for name in ("brightness", "contrast", "color", "sharpness")},
+    "rand_augment": RandAugment,
+    "mixup": MixUp,
+    "cutmix": CutMix,
+    "erasing": Erasing,
+}
+
+
+class Augmentation(Frozen):
+    """A list of operations: each a name, a name with its number, or a name with its fields.
+
+    `[hflip, {shift: 0.1}, {mixup: {alpha: 0.2, chance: 0.5}}]`
+    """
+
+    operations: tuple[Operation, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, items: Any) -> Any:
+        if isinstance(items, dict) and set(items) <= {"operations"}:  # made in Python
+            return items
+        if not isinstance(items, list | tuple):
+            raise ValueError("must be a list of operations")  # noqa: TRY004  # pydantic takes this one
+        return {"operations": tuple(_operation(item) for item in items)}
+
+    def apply(self, images: Any, targets: Any, seed: int) -> tuple[Any, Any]:
+        """Return a changed batch; the seed alone decides how, and the same seed gives the same bytes.
+
+        Args:
+            images: `(n, px, px, 3)` RGB in [0, 255], of any dtype, an array or a tensor.
+            targets: `(n, k)`, mixed wherever pictures are; further columns (a weight) may ride along.
+            seed: 0 or more; one of its own for each epoch and step.
+
+        Returns:
+            Both as float32 tensors of Keras's backend.
+        """
+        images, targets = augmentation_ops.tensor(images), augmentation_ops.tensor(targets)
+        joined: np.ndarray | None = None
+        for place, operation in enumerate(self.operations):
+            rng = np.random.default_rng([seed, place])
+            if isinstance(operation, _Affine):
+                matrices = operation.matrices(len(images), images.shape[1], rng)
+                joined = matrices if joined is None else joined @ matrices
+                continue
+            if joined is not None:
+                images, joined = augmentation_ops.warped(images, joined), None
+            images, targets = operation.apply(images, targets, rng)
+        return (images if joined is None else augmentation_ops.warped(images, joined)), targets
+
+    def sheet(self, images: np.ndarray, seed: int) -> bytes:
+        """Return a PNG of training images `(n, px, px, 3)` uint8 as they are, and five times augmented."""
+        none = np.zeros((len(images), 1), np.float32)
+        draws = [np.asarray(self.apply(images, none, seed + n)[0]) for n in range(_DRAWS)]
+        columns = [images, *(pixels.round().clip(0, 255).astype(np.uint8) for pixels in draws)]
+        titles = ["as it is", *(f"augmented {n + 1}" for n in range(_DRAWS))]
+        return contact_sheet.draw(titles, list(zip(*columns, strict=True)))
+
+
+def _operation(item: Any) -> Operation:
+    """Return one operation; raises ValueError naming what is wrong and what would be right."""
+    name, options = (item, None) if isinstance(item, str) else _only(item)
+    if name not in OPERATIONS:
+        raise ValueError(f"unknown operation {name!r}; choose from: {', '.join(OPERATIONS)}")
+    kind = OPERATIONS[name]
+    if not isinstance(options, Mapping):
+        options = {} if options is None else {next(iter(kind.model_fields)): options}
+    try:
+        return kind(**options)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise ValueError(f"{name}: unknown key {key!r}; choose one of: {', '.join(kind.model_fields)}") from None
+        raise ValueError(f"{name}.{key}: {first['msg']}, not {first['input']!r}") from None
+
+
+def _only(item: Any) -> tuple[Any, Any]:
+    if not isinstance(item, Mapping) or len(item) != 1:
+        raise ValueError(f"an operation is a name or one name with its parameters, not {item!r}")
+    return next(iter(item.items()))

@@ -1,0 +1,294 @@
+"""A finetune of params.yaml, cross-fitted: one network a fold, each kept in the machine's cache under a key of its own.
+
+A fold's key names all that changes its numbers, so that a finished fold is never trained again, whatever else is.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from podium.contracts.tables import by_id
+from podium.engines.keras import Engine
+from podium.errors import PodiumError
+from podium.features.extraction import decoder, named, workers
+from podium.imaging.images import Reader, UnreadableImageError, resize
+from podium.imaging.views import apply
+from podium.splits import folds
+from podium.storage import checkpoints
+from podium.storage.files import atomic, write_json
+from podium.storage.rowcache import DESCRIPTION, RowCache
+from podium.tasks import Task
+from podium.training import targets
+from podium.training.augmentation import OPERATIONS
+from podium.training.data import Examples
+from podium.training.encoder import Trunk
+from podium.training.loop import Job, Watch, final, train
+from podium.training.model import Model, precision
+
+METHOD = 1  # counts the changes of training and augmentation that changed what the same settings give
+_AT_ONCE = 256  # images whose features are computed between two writes to the cache
+
+
+@dataclass(frozen=True)
+class Finetuning:
+    """What a finetune is trained on and asked for; `images` and `plan` are sorted by id."""
+
+    trunk: Trunk
+    task: Task
+    labels: list[str]
+    rows: pd.DataFrame
+    dealt: pd.DataFrame
+    images: pd.DataFrame  # with each one's place among the pixels
+    plan: pd.DataFrame  # a line per image and view, with the image's columns and the key in the cache of rows
+    pixels: np.ndarray  # (n, px, px, 3) uint8, in the order of `images`
+    seed: int
+    cache: Path  # the folder of all folds of all finetunes
+    where: str  # the place in params.yaml, for errors
+
+    @cached_property
+    def models(self) -> tuple["FoldModel", ...]:
+        """Return each fold's model, by (repeat, fold), trained or not."""
+        readable = self.rows[self.rows["row_id"].isin(self.images["row_id"])].set_index("row_id", drop=False)
+        dealt = self.dealt[self.dealt["row_id"].isin(readable.index)]
+        return tuple(FoldModel(self, split, folds.trained(readable, split)) for split in folds.splits(dealt))
+
+    def predictions(self, views: Sequence[str]) -> pd.DataFrame:
+        """Return `row_id, split` and the task's columns: of a train row by models that did not see it.
+
+        Every prediction is the mean over the row's images and these views; a train row's also over repeats, a
+        test row's over all models.
+        """
+        plan = self.plan[self.plan["view"].isin(views)]
+        known = {split: plan[plan["split"] == split] for split in ("train", "test")}
+        parts: dict[str, list[pd.DataFrame]] = {"train": [], "test": []}
+        for model in self.models:
+            parts["train"].append(model.predict(known["train"][known["train"]["row_id"].isin(model.split.valid)]))
+            parts["test"].append(model.predict(known["test"]))
+        tables = [
+            pd.concat(found).groupby(level="row_id").mean().astype(np.float32).reset_index().assign(split=split)
+            for split, found in parts.items()
+        ]
+        table = pd.concat(tables, ignore_index=True)
+        return table[["row_id", "split", *self.task.columns(self.labels)]]
+
+    @cached_property
+    def owners(self) -> np.ndarray:
+        """Return `(len(plan),)`: which model's trunk gives the features of each line of the plan.
+
+        Of a train row, that of the first repeat which did not see it. A test image's is chosen by the image's digest,
+        so that test rows are of all trunks like train rows; so is the trunk of an extra row, which all have seen, and
+        of a train row that no model predicts (the first fold of the scheme `time`).
+        """
+        by_digest = {d: int(d[:8], 16) % len(self.models) for d in self.plan["digest"].unique()}
+        owner = self.plan["digest"].map(by_digest)
+        for n, model in reversed(list(enumerate(self.models))):
+            owner = owner.mask(self.plan["row_id"].isin(model.split.valid), n)
+        return np.asarray(owner, np.int64)
+
+    def features(self) -> Iterator[np.ndarray]:
+        """Yield the features `(d,)` of each line of the plan, in order."""
+        for key, owner in zip(self.plan["key"], self.owners, strict=True):
+            yield self.models[owner].rows.get(key)
+
+    def shapes(self) -> set[tuple[int, str]]:
+        """Return the numbers of columns and the dtypes of the features."""
+        return {self.models[owner].rows.shape(key) for key, owner in zip(self.plan["key"], self.owners, strict=True)}
+
+    def wanted(self, model: "FoldModel", views: Sequence[str]) -> pd.DataFrame:
+        """Return the lines of the plan that a model's trunk is asked for: its own, and the test rows."""
+        n = self.models.index(model)
+        asked = self.plan["row_id"].isin(model.split.valid) | (self.plan["split"] == "test")
+        wanted: pd.DataFrame = self.plan[(self.owners == n) | (asked & self.plan["view"].isin(views))]
+        return wanted
+
+    def curves(self) -> pd.DataFrame:
+        """Return a line per model and epoch: repeat, fold, epoch, phase, loss, valid_loss, metric, seconds."""
+        lines = [
+            {"repeat": model.split.repeat, "fold": model.split.fold, **line}
+            for model in self.models
+            for line in model.kept[1]["curve"]
+        ]
+        first, last = ["repeat", "fold", "epoch", "phase", "loss", "valid_loss"], ["seconds"]
+        metric = [name for name in lines[0] if name not in [*first, *last]]
+        return pd.DataFrame(lines)[[*first, *metric, *last]]
+
+    @property
+    def fingerprint(self) -> str:
+        """Return a name for all models: 32 hexadecimal digits."""
+        return hashlib.sha256(" ".join(model.key for model in self.models).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, eq=False)
+class FoldModel:
+    """One fold's network: trained when it is asked for what the cache does not hold."""
+
+    of: Finetuning
+    split: folds.Split
+    trained_on: np.ndarray  # ids of rows
+
+    @cached_property
+    def seed(self) -> int:
+        """Return the only source of randomness."""
+        return folds.seed_of(self.of.seed, self.of.trunk.spec.seed, self.split.repeat, self.split.fold)
+
+    @cached_property
+    def learn(self) -> tuple[Examples, Examples | None, tuple[float, float]]:
+        """Return what is learnt from, what stops it early, and mean and deviation of a regression's values."""
+        given, spec = self.of, self.of.trunk.spec
+        rows = by_id(given.rows, self.trained_on, "rows.parquet")
+        y, kind = given.task.targets(rows), given.task.kind
+        is_value = kind == "regression"
+        targets.require_classes(y, kind, given.labels, given.where)
+        mean, std = (float(y.mean()), float(y.std()) or 1.0) if is_value else (0.0, 1.0)
+        table = pd.DataFrame({"row_id": rows["row_id"], "line": np.arange(len(rows))})
+        images = given.images.merge(table, on="row_id", validate="many_to_one")
+        line = images["line"].to_numpy()
+        share = 1 / np.bincount(line, minlength=len(rows))  # the images of a row share its weight
+        by_class = targets.class_weights(y, spec.class_weight, given.labels, given.where)
+        weight = rows["weight"].to_numpy() * share * by_class
+        examples = Examples(
+            place=images["place"].to_numpy(np.int64),
+            target=targets.targets((y - mean) / std if is_value else y, kind, len(given.labels))[line],
+            weight=(weight / weight[line].mean())[line].astype(np.float32),
+            stratum=y[line] if kind in ("binary", "multiclass") else np.zeros(len(line), np.int64),
+        )
+        if spec.patience is None:
+            return examples, None, (mean, std)
+        judges = folds.inner(y, rows["group"].to_numpy(), spec.inner, self.seed, is_value=is_value)[line] == 0
+        return examples.of(~judges), examples.of(judges), (mean, std)
+
+    @cached_property
+    def key(self) -> str:
+        """Return a name for all that changes the numbers: 32 hexadecimal digits."""
+        learn, judge, _ = self.learn
+        digests = self.of.images["digest"].to_numpy(object)
+        told = hashlib.sha256(f"{fingerprint(self.of.trunk)} {self.of.task.kind} {self.seed}".encode())
+        for part in (learn, *([judge] if judge else [])):
+            told.update(" ".join(digests[part.place]).encode())
+            for array in (part.target, part.weight, part.stratum):
+                told.update(np.ascontiguousarray(array).tobytes())
+        return told.hexdigest()[:32]
+
+    @property
+    def folder(self) -> Path:
+        """Return where its checkpoint, its weights and its features are kept."""
+        return self.of.cache / fingerprint(self.of.trunk) / self.key
+
+    @cached_property
+    def rows(self) -> RowCache:
+        """Return the features of its trunk."""
+        return RowCache(self.folder / "rows", self.folder / "rows")
+
+    @cached_property
+    def kept(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Return its weights, the head's as `kernel` and `bias`, and the facts beside them."""
+        found = checkpoints.load(final(self.folder))
+        if found is None:
+            raise PodiumError(f"{final(self.folder)}: there is no such file; run the stage again")
+        return found
+
+    def complete(self, plan: pd.DataFrame, watch: Watch) -> int:
+        """Train the network and compute these features, as far as they are not in the cache; returns how many."""
+        missing = plan[[key not in self.rows for key in plan["key"]]].drop_duplicates("key")
+        if len(missing) or not final(self.folder).exists():
+            write_json(describe(self.of.trunk), self.folder.parent / DESCRIPTION)
+            model = train(self._job(), watch)
+            for start in range(0, len(missing), _AT_ONCE):
+                some = missing.iloc[start : start + _AT_ONCE]
+                views = [self._view(line) for line in some.itertuples()]
+                self.rows.put(some["key"].tolist(), model.features(np.stack(views)))
+        return len(missing)
+
+    def predict(self, plan: pd.DataFrame) -> pd.DataFrame:
+        """Return the mean prediction of each row over these lines of the plan, by `row_id`."""
+        columns = self.of.task.columns(self.of.labels)
+        if plan.empty:
+            return pd.DataFrame(columns=columns, index=pd.Index([], name="row_id"), dtype=np.float64)
+        p = self.head(np.stack([self.rows.get(key) for key in plan["key"]]))
+        return pd.DataFrame(p, columns=columns, index=pd.Index(plan["row_id"], name="row_id")).groupby(level=0).mean()
+
+    def head(self, features: np.ndarray) -> np.ndarray:
+        """Return probabilities or values `(n, k)` float64 of features `(n, d)` of its trunk."""
+        return targets.activated(self.logits(features), self.of.task.kind)
+
+    def logits(self, features: np.ndarray) -> np.ndarray:
+        """Return what the head computes, `(n, k)` float64: values in their own units, else logits."""
+        arrays, facts = self.kept
+        raw = (features.astype(np.float32) @ arrays["kernel"] + arrays["bias"]).astype(np.float64)
+        return np.asarray(raw * facts["std"] + facts["mean"])  # 1 and 0 but for values
+
+    def _job(self) -> Job:
+        learn, judge, (mean, std) = self.learn
+        n_outputs = len(self.of.task.columns(self.of.labels))
+        return Job(
+            build=lambda: Model(self.of.trunk, self.of.task.kind, n_outputs, self.seed),
+            pixels=self.of.pixels,
+            learn=learn,
+            judge=judge,
+            seed=self.seed,
+            folder=self.folder,
+            where=self.of.where,
+            facts={"mean": mean, "std": std},
+        )
+
+    def _view(self, line: Any) -> np.ndarray:
+        return apply(self.of.pixels[line.place], line.operation, json.loads(line.parameters))
+
+
+def describe(trunk: Trunk) -> dict[str, Any]:
+    """Return all that changes a fold's numbers, but its rows and its seed; attributes of the features file."""
+    settings = trunk.spec.model_dump(exclude={"network", "resize", "precision", "pooling", "layers", "augment"})
+    names = {kind: name for name, kind in OPERATIONS.items()}
+    augment = [{names[type(one)]: one.model_dump()} for one in trunk.spec.augment.operations]
+    how = trunk.spec.resize
+    return {
+        "decoder": decoder(),
+        "resize": f"{trunk.px} px, {how.mode}, {how.interpolation}",
+        "network": trunk.spec.network,
+        **trunk.description,
+        "precision": precision(trunk.spec),
+        "training": json.dumps({**settings, "augment": augment, "method": METHOD}, sort_keys=True),
+        "engine": Engine.version(),
+    }
+
+
+def fingerprint(trunk: Trunk) -> str:
+    """Return a name for `describe`: 32 hexadecimal digits; the folder of all folds and seeds with these settings."""
+    return named(describe(trunk))
+
+
+def square(trunk: Trunk) -> str:
+    """Return a name for how images are decoded and resized: 32 hexadecimal digits."""
+    return named([describe(trunk)[key] for key in ("decoder", "resize")])
+
+
+def decoded(images: pd.DataFrame, trunk: Trunk, reader: Reader, folder: Path) -> np.ndarray:
+    """Return `(n, px, px, 3)` uint8 RGB of the images in their order, mapped from a file that is made if need be.
+
+    Raises PodiumError for an image that cannot be read any more.
+    """
+    path = folder / square(trunk) / f"{named(images['digest'].tolist())}.npy"
+    if not path.exists():
+
+        def read(source: str) -> np.ndarray:
+            try:
+                return resize(reader.read(source), trunk.spec.resize, trunk.px)
+            except UnreadableImageError as error:
+                raise PodiumError(f"{source!r}: cannot be read: {error}") from None
+
+        with atomic(path) as temporary, ThreadPoolExecutor(workers()) as pool:
+            shape = (len(images), trunk.px, trunk.px, 3)
+            pixels = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+            for n, image in enumerate(pool.map(read, images["source"])):
+                pixels[n] = image
+            pixels.flush()
+    mapped: np.ndarray = np.load(path, mmap_mode="r")
+    return mapped

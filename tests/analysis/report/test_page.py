@@ -1,0 +1,193 @@
+"""The page in a real browser: Debian's Chromium, headless, through its own driver."""
+
+import base64
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from podium.analysis.report import contents, gallery, pictures
+from podium.analysis.report.page import Page, Sheet, render
+
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+    " --disable-component-update --disable-sync --hide-scrollbars"
+)
+HOSTILE = '<script>alert("x")</script>'
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """A browser that writes down its console and every request."""
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (chromium and driver):
+        reason = "needs Chromium: apt-get install chromium chromium-driver"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for flag in [*FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"]:
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    session = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    yield session
+    session.quit()
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory, make_results) -> Path:
+    """A report of a made-up competition with every kind of tile, and texts that look like markup."""
+    results = make_results("multiclass", labels=(HOSTILE, "bee", "cat"))
+    images = pd.DataFrame({"image_id": results.ids, "row_id": results.ids, "source": "x", "split": "train"})
+    broken = {"image_id": HOSTILE, "row_id": "broken", "source": "broken.png", "reason": "truncated"}
+    tiles = gallery.tiles(results, images, [broken], [list(results.ids[:2])])
+    rng = np.random.default_rng(0)
+    shown = {
+        tile.image_id: pictures.encoded(rng.integers(256, size=(40, 60, 3), dtype=np.uint8)) for tile in tiles[:-1]
+    }
+    bank = pd.DataFrame({"member": ["good", "fair"], "log_loss": ["0.3", "0.4"], "weight": ["1", ""]})
+    climb = pd.DataFrame({"step": [1.0, 2.0], "member": ["good", "fair"], "loss": [0.4, 0.3]})
+    uploads = pd.DataFrame({"time": ["1", "2"], "cross_fitted": [0.31, 0.3], "public": [0.32, 0.33]})
+    scores = contents.Scores(
+        ("log_loss",), {"log_loss": 0.3}, {"log_loss": 0.31}, {"log_loss": 0.01}, {"log_loss": 0.3}
+    )
+    file = tmp_path_factory.mktemp("page") / "report.html"
+    content = Page(
+        title=f"Insects {HOSTILE}",
+        headline=scores.headline(),
+        summary="300 rows.",
+        members=contents.members(bank.replace("", None)),
+        charts=contents.drawn(results, contents.plots(results, climb, uploads)),
+        scores=scores.sheet(),
+        time=Sheet(["stage", "seconds"], [["fit@good", "1.5"]]),
+        tiles=tiles,
+        pictures=shown,
+        heat={tiles[0].image_id: shown[tiles[1].image_id]},
+    )
+    file.write_text(render(content), encoding="utf-8")
+    return file
+
+
+@pytest.fixture(params=[(1280, "light"), (390, "dark")], ids=["desktop", "phone"])
+def opened(request, browser, page):
+    """The page at a width and in a colour scheme."""
+    width, scheme = request.param
+    screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    browser.get_log("browser")
+    browser.get_log("performance")
+    browser.get(page.as_uri())
+    return browser
+
+
+def visible(browser):
+    return browser.execute_script("return [...document.querySelectorAll('.tile')].filter(t => !t.hidden).length")
+
+
+def test_nothing_leaves_the_machine_and_nothing_complains(opened, page):
+    """One file is loaded, and the console stays empty."""
+    assert opened.get_log("browser") == []
+    events = [json.loads(entry["message"])["message"] for entry in opened.get_log("performance")]
+    urls = {event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"}
+    assert {url for url in urls if not url.startswith("data:")} == {page.as_uri()}
+
+
+def test_every_picture_loads(opened):
+    """Also those below the fold, which load late."""
+    script = """
+        const done = arguments[0], images = [...document.images];
+        images.forEach((image) => { image.loading = "eager"; });
+        Promise.all(images.map((image) => image.decode().then(() => image.naturalWidth)))
+            .then(done, (error) => done(String(error)));
+    """
+    widths = opened.execute_async_script(script)
+    assert len(widths) > 30
+    assert set(widths) == {60}
+
+
+def test_it_fits_the_screen(opened):
+    """Nothing is wider than the screen, and charts are not scaled down to unreadable text."""
+    width = opened.execute_script("return document.documentElement.clientWidth")
+    assert opened.execute_script("return document.documentElement.scrollWidth") == width
+    drawn = opened.execute_script(
+        "return [...document.querySelectorAll('svg')].map(s => s.getBoundingClientRect().width)"
+    )
+    assert len(drawn) == 8
+    assert min(drawn) > 340
+
+
+def test_the_colours_follow_the_scheme(opened):
+    """Text is dark on light or light on dark, in charts too, with the contrast that WCAG asks for (4.5)."""
+    script = """
+        const light = (element, name) => {
+            const channels = getComputedStyle(element)[name].match(/[\\d.]+/g).slice(0, 3).map((value) => value / 255)
+                .map((c) => (c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+            return 0.2126 * channels[0] + 0.7152 * channels[1] + 0.0722 * channels[2];
+        };
+        const contrast = (a, b) => (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+        const paper = light(document.body, "backgroundColor");
+        return [paper, contrast(paper, light(document.body, "color")),
+            contrast(paper, light(document.querySelector("svg text"), "fill")),
+            contrast(paper, light(document.querySelector(".score"), "color"))];
+    """
+    paper, *contrasts = opened.execute_script(script)
+    is_phone = opened.execute_script("return document.documentElement.clientWidth") == 390
+    assert (paper < 0.1) if is_phone else (paper > 0.9)
+    assert min(contrasts) >= 4.5
+
+
+def test_filters_work(opened, page):
+    """By reason, by label and by id; together they narrow down, and the count is told."""
+    total = visible(opened)
+    assert total == page.read_text().count('class="tile"')
+    opened.execute_script("document.querySelector('[value=quarantined]').click()")
+    assert visible(opened) == 1
+    assert opened.find_element("css selector", "output").text == f"1 of {total} images"
+    opened.execute_script("document.querySelector('[value=duplicate]').click()")
+    assert visible(opened) == 3
+    opened.execute_script(
+        "const s = document.querySelector('[name=label]'); s.value = arguments[0];"
+        "s.dispatchEvent(new Event('input', {bubbles: true}))",
+        HOSTILE,
+    )
+    shown = opened.execute_script(
+        "return [...document.querySelectorAll('.tile')].filter(t => !t.hidden).map(t => t.dataset.label)"
+    )
+    assert set(shown) <= {HOSTILE}
+    opened.execute_script("document.querySelector('.filters').reset()")
+    opened.find_element("css selector", "[type=search]").send_keys("r0001")
+    assert visible(opened) == 1
+
+
+def test_a_click_shows_the_whole_image(opened):
+    """In a dialog, with its heatmap, closed again by its button."""
+    opened.execute_script("document.querySelector('.tile').click()")
+    dialog = opened.find_element("css selector", "dialog")
+    assert dialog.is_displayed()
+    sources = [image.get_attribute("src") for image in dialog.find_elements("css selector", "img")]
+    assert len(sources) == 2
+    assert float(dialog.find_element("css selector", ".heat").value_of_css_property("opacity")) > 0
+    dialog.find_element("css selector", "form button").click()
+    assert not dialog.is_displayed()
+
+
+def test_texts_are_texts(opened):
+    """A label or id that looks like markup is shown, never run."""
+    assert HOSTILE in opened.find_element("css selector", "h1").text
+    assert opened.execute_script("return document.scripts.length") == 1
+
+
+def test_screenshots_can_be_looked_at(opened, tmp_path):
+    """PODIUM_SCREENSHOTS names a folder to keep them in."""
+    width = opened.execute_script("return document.documentElement.clientWidth")
+    data = opened.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True})["data"]
+    file = Path(os.environ.get("PODIUM_SCREENSHOTS", tmp_path)) / f"report-{width}.png"
+    file.write_bytes(base64.b64decode(data))
+    assert file.stat().st_size > 20_000

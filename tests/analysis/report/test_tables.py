@@ -1,0 +1,81 @@
+"""The charts' tables against scikit-learn and by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn import metrics as oracle
+
+from podium.analysis.report import tables
+
+
+@pytest.fixture
+def decisions():
+    rng = np.random.default_rng(1)
+    truth = rng.integers(2, size=400)
+    return truth, np.round(np.clip(truth * 0.3 + rng.random(400) * 0.7, 0, 1), 2)  # rounded: with ties
+
+
+def test_roc_is_scikit_learns(decisions):
+    """The same area, from (0, 0) to (1, 1), whatever the ties."""
+    truth, p = decisions
+    curve = tables.roc(truth, p)
+    assert np.trapezoid(curve["tpr"], curve["fpr"]) == pytest.approx(oracle.roc_auc_score(truth, p))
+    assert curve.iloc[0].tolist() == [0, 0]
+    assert curve.iloc[-1].tolist() == [1, 1]
+
+
+def test_precision_recall_is_scikit_learns(decisions):
+    """Every point but the artificial last one."""
+    truth, p = decisions
+    precision, recall, _ = oracle.precision_recall_curve(truth, p)
+    curve = tables.precision_recall(truth, p)
+    assert curve["precision"].to_numpy() == pytest.approx(precision[:-1][::-1])
+    assert curve["recall"].to_numpy() == pytest.approx(recall[:-1][::-1])
+
+
+def test_long_curves_are_thinned_and_keep_their_ends():
+    """500 points of 60,000 rows."""
+    rng = np.random.default_rng(1)
+    curve = tables.roc(rng.integers(2, size=60_000), rng.random(60_000))
+    assert len(curve) == tables.POINTS
+    assert curve.iloc[-1].tolist() == [1, 1]
+
+
+def test_reliability_by_hand():
+    """Two bins; the expected calibration error weighs their gaps by their rows."""
+    truth, p = np.array([0, 0, 1, 1, 1, 1]), np.array([0.01, 0.05, 0.06, 0.91, 0.95, 1.0])
+    table = tables.reliability(truth, p)
+    assert table["count"].tolist() == [3, 3]
+    assert table["predicted"].tolist() == pytest.approx([0.04, 2.86 / 3])
+    assert table["observed"].tolist() == pytest.approx([1 / 3, 1])
+    expected = (3 * (1 / 3 - 0.04) + 3 * (1 - 2.86 / 3)) / 6
+    assert tables.calibration_error(table) == pytest.approx(expected)
+
+
+def test_folds_are_scored_by_position():
+    """Each model, repeat and fold once, on its own rows."""
+    folds = pd.DataFrame({"position": [2, 0, 1, 3], "repeat": 0, "fold": [0, 1, 1, 0]})
+    y = np.array([1.0, 2.0, 3.0, 4.0])
+    found = tables.by_fold({"m": y[:, None] + 1}, folds, lambda rows, p: float((p[:, 0] * y[rows]).sum()))
+    assert found.to_dict("list") == {
+        "model": ["m", "m"],
+        "repeat": [0, 0],
+        "fold": [0, 1],
+        "score": [3 * 4 + 4 * 5, 1 * 2 + 2 * 3],
+    }
+
+
+def test_correlation_is_numpys():
+    """Pearson's, of all columns together; a constant member correlates with none."""
+    rng = np.random.default_rng(2)
+    a, b, flat = rng.random((50, 3)), rng.random((50, 3)), np.full((50, 3), 0.5)
+    matrix = tables.correlation({"a": a, "b": b, "flat": flat}).pivot_table("correlation", "model", "other").to_numpy()
+    assert matrix[0, 1] == pytest.approx(np.corrcoef(a.ravel(), b.ravel())[0, 1])
+    assert matrix[0, 2] == 0
+
+
+def test_classes_become_one_decision_each():
+    """Three classes of two rows are six decisions; several labels stay as they are."""
+    truth, p = tables.decisions(np.array([2, 0]), np.array([[0.1, 0.2, 0.7], [0.5, 0.3, 0.2]]))
+    assert truth.tolist() == [0, 0, 1, 1, 0, 0]
+    assert p.tolist() == [0.1, 0.2, 0.7, 0.5, 0.3, 0.2]

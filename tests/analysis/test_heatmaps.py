@@ -1,0 +1,225 @@
+"""Class activation maps against the founding formula, by hand."""
+
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from podium import config
+from podium.analysis import heatmaps
+from podium.backbones.pooling import POOLINGS
+from podium.features.extraction import settle
+from podium.heads import Training
+from podium.heads.logistic import Head
+from podium.imaging.images import Reader, Resize, resize
+from podium.training import Finetune
+from podium.training.encoder import find
+from podium.training.finetuning import FoldModel
+from podium.training.model import Model
+
+
+@pytest.fixture
+def maps():
+    """A feature map of 5 x 4 places and 6 channels."""
+    return np.random.default_rng(0).gamma(1, 1, (5, 4, 6)).astype(np.float32)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def test_a_linear_heads_map_is_its_weights_times_the_features(maps):
+    """Zhou's map: at each place w . f + b, and their mean is the logit of the pooled features."""
+    w, b = np.array([0.5, -1.0, 0.3, 0.0, 2.0, -0.7]), -0.2
+    found = heatmaps.activation(
+        heatmaps.score_of_head(lambda x: sigmoid(x @ w + b)[:, None].astype(np.float32), "binary"), [maps], "avg"
+    )
+    assert found.places == pytest.approx(maps @ w + b, abs=1e-4)
+    assert found.places.mean() == pytest.approx(maps.mean(axis=(0, 1)) @ w + b, abs=1e-4)
+
+
+def test_a_saturated_place_is_still_exact(maps):
+    """A logit of 60 at a place would be a probability of 1 in float32."""
+    spiky = maps.copy()
+    spiky[2, 1, 4] = 60.0
+    w = np.array([0, 0, 0, 0, 1.0, 0])
+    found = heatmaps.activation(
+        heatmaps.score_of_head(lambda x: sigmoid(x @ w - 3)[:, None].astype(np.float32), "binary"), [spiky], "avg"
+    )
+    assert found.places[2, 1] == pytest.approx(57, abs=1e-3)
+
+
+def test_of_several_classes_the_predicted_one_is_explained(maps):
+    """Evidence of a class is its score less the mean of all, which softmax cannot hide."""
+    w = np.random.default_rng(1).normal(size=(6, 3))
+
+    def softmax(x):
+        e = np.exp(x @ w)
+        return (e / e.sum(axis=1, keepdims=True)).astype(np.float32)
+
+    found = heatmaps.activation(heatmaps.score_of_head(softmax, "multiclass"), [maps], "avg")
+    scores = maps.mean(axis=(0, 1)) @ w
+    assert found.label == scores.argmax()
+    assert found.places == pytest.approx(maps @ (w[:, found.label] - w.mean(axis=1)), abs=1e-3)
+
+
+def test_values_are_explained_in_their_own_units(maps):
+    """A regression's map averages to its value."""
+    w = np.arange(6.0)
+    found = heatmaps.activation(heatmaps.score_of_head(lambda x: (x @ w)[:, None], "regression"), [maps], "avg")
+    assert found.places.mean() == pytest.approx(maps.mean(axis=(0, 1)) @ w, rel=1e-5)
+
+
+def test_the_projects_own_logistic_head_is_linear(maps):
+    """Its map's mean is its logit, so `is_linear` says the truth."""
+    assert Head.is_linear
+    rng = np.random.default_rng(2)
+    x = rng.gamma(1, 1, (200, 6)).astype(np.float32)
+    y = (x[:, 0] + rng.normal(0, 0.5, 200) > 1).astype(np.int64)
+    data = Training(x=x, y=y, task="binary", n_outputs=1, group=np.arange(200), weight=np.ones(200), seed=0)
+    predict = Head(C=1.0).fit(data)
+    found = heatmaps.activation(heatmaps.score_of_head(predict, "binary"), [maps], "avg")
+    p = float(predict(maps.mean(axis=(0, 1))[None])[0, 0])
+    assert found.places.mean() == pytest.approx(np.log(p / (1 - p)), abs=1e-4)
+    assert found.places.std() > 0.1
+    assert np.corrcoef(found.places.ravel(), maps[..., 0].ravel())[0, 1] > 0.5
+
+
+def pyramid():
+    """Three maps of one image, as layers give them: 8 x 8, 4 x 4 and 3 x 3 places."""
+    rng = np.random.default_rng(3)
+    return [rng.gamma(1, 1, (side, side, c)).astype(np.float32) for side, c in ((8, 3), (4, 5), (3, 6))]
+
+
+@pytest.mark.parametrize("pooling", ["avg", "max", "avg_max"])
+def test_layers_and_maxima_add_up_to_the_logit(pooling):
+    """By hand: a mean gives each place its part, a maximum gives all to where it was found, coarse places are wide."""
+    layers, rng = pyramid(), np.random.default_rng(4)
+    expected, features, weights = np.zeros((8, 8)), [], []
+    for layer in layers:
+        side, c = layer.shape[1:]
+        cells = np.minimum(np.arange(8) * side // 8, side - 1)
+        for part in pooling.split("_"):
+            w = rng.normal(size=c) / 20
+            if part == "avg":
+                own = layer @ w
+                features.append(layer.mean(axis=(0, 1)))
+            else:
+                own = np.zeros((side, side))
+                for channel in range(c):
+                    at = np.unravel_index(layer[..., channel].argmax(), (side, side))
+                    own[at] += layer[at][channel] * w[channel] * side * side
+                features.append(layer.max(axis=(0, 1)))
+            weights.append(w)
+            fine = own[np.ix_(cells, cells)]
+            expected += fine - fine.mean() + own.mean()
+    w = np.concatenate(weights)
+    found = heatmaps.activation(
+        heatmaps.score_of_head(lambda x: sigmoid(x @ w - 0.4)[:, None], "binary"), layers, pooling
+    )
+    assert found.places.shape == (8, 8)
+    assert found.places == pytest.approx(expected - 0.4, abs=1e-3)
+    assert found.places.mean() == pytest.approx(np.concatenate(features) @ w - 0.4, abs=1e-4)
+
+
+def test_maps_come_with_their_places(tmp_path):
+    """Of the default backbone: its layers' maps, whose pooled values are its features, in any engine's order."""
+    backbone = config.Backbone(
+        network="efficientnet_lite0",
+        pooling="avg_max",
+        layers=("block5", "block7"),
+        resize=Resize(px=64),
+        precision="float32",
+        batch=2,
+    )
+    extraction = settle(backbone, "here")
+    assert heatmaps.pooling(extraction) == "avg_max"
+    pixels = np.random.default_rng(5).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    assert cv2.imwrite(str(tmp_path / "a.png"), pixels[..., ::-1])
+    with Reader(tmp_path) as reader:
+        [(image_id, maps)] = heatmaps.maps_of(extraction, [("a", "a.png")], reader, tmp_path / "models")
+    assert image_id == "a"
+    assert [one.shape for one in maps] == [(4, 4, 112), (2, 2, 320)]
+    features = extraction.start(tmp_path / "features").run(np.stack([pixels, pixels]))[0]
+    pooled = [pool(one, axis=(0, 1)) for one in maps for pool in (np.mean, np.max)]
+    np.testing.assert_allclose(np.concatenate(pooled), features, rtol=1e-4, atol=1e-4)
+
+
+TRAINED = {
+    "residual": {"options": {"width": 4}},
+    "efficientnet_lite0": {"resize": {"px": 64}, "pooling": "avg_max", "layers": ("block5", "block7")},
+}
+
+
+@pytest.mark.xdist_group("keras")
+@pytest.mark.parametrize("network", TRAINED)
+def test_a_finetunes_map_is_grad_cam_by_tensorflows_own_gradients(network):
+    """Gradient times map, summed over channels; the label's logit is told from the mean of all, as softmax has it."""
+    import keras
+    import tensorflow as tf
+
+    trunk = find(Finetune(network=network, **TRAINED[network]), "x")
+    model = Model(trunk, "multiclass", 3, seed=1)
+    kernel, bias = model.head()
+    rng = np.random.default_rng(6)
+    weights = model.arrays()  # as no initialiser draws them, so that each must find its place
+    weights |= {name: array + rng.uniform(0, 0.05, array.shape) for name, array in weights.items() if array.ndim == 1}
+    model.restore(weights)
+    kept = {**model.arrays(), "kernel": kernel, "bias": bias}
+    fold = FoldModel(SimpleNamespace(trunk=trunk, task=SimpleNamespace(kind="multiclass")), None, None)
+    vars(fold)["kept"] = (kept, {"mean": 0.0, "std": 1.0})
+    image = rng.integers(0, 256, (1, trunk.px, trunk.px, 3), dtype=np.uint8)
+
+    [maps] = heatmaps.maps_of_finetune(fold, image)
+    found = heatmaps.activation(heatmaps.score_of_finetune(fold), maps, heatmaps.pooling(trunk))
+
+    tensors = [tf.constant(one[None]) for one in maps]
+    with tf.GradientTape() as tape:
+        tape.watch(tensors)
+        features = tf.concat([POOLINGS[heatmaps.pooling(trunk)](one, 0) for one in tensors], axis=-1)
+        logits = tf.matmul(features, kernel) + bias
+        score = logits[0, found.label] - tf.reduce_mean(logits)
+    np.testing.assert_allclose(features, model.features(image), rtol=1e-3, atol=1e-4)
+    assert found.label == int(np.argmax(logits))
+    expected = np.zeros(maps[0].shape[:2])
+    for one, gradient in zip(maps, tape.gradient(score, tensors), strict=True):
+        places = (one * gradient[0]).numpy().sum(axis=2) * one.shape[0] * one.shape[1]
+        expected += np.kron(places, np.ones(np.array(expected.shape) // places.shape))
+    np.testing.assert_allclose(found.places - found.places.mean(), expected - expected.mean(), atol=2e-3)
+    assert found.places.mean() == pytest.approx(float(score), abs=1e-3)
+    assert found.places.std() > 0.01
+    keras.backend.clear_session()
+
+
+@pytest.mark.parametrize("shape", [(60, 40), (40, 61), (50, 50)])
+@pytest.mark.parametrize("mode", ["squash", "pad", "crop"])
+def test_a_map_lies_over_what_it_was_made_from(shape, mode):
+    """A bright square in the image, found in the resized image, is found again at its own place."""
+    image = np.zeros((*shape, 3), np.uint8)
+    row, column = shape[0] // 2 - 12, shape[1] // 2 + 6
+    image[row : row + 8, column : column + 8] = 255
+    seen = resize(image, Resize(px=64, mode=mode), 64)[..., 0].astype(np.float64)
+    back = heatmaps.placed(seen, shape, Resize(px=64, mode=mode))
+    assert back.shape == shape
+    centre = np.argwhere(back > 128).mean(axis=0)
+    assert centre == pytest.approx([row + 3.5, column + 3.5], abs=1)
+
+
+def test_red_is_for_and_blue_is_against():
+    """The strongest place is opaque, one without evidence shows through."""
+    rgba = heatmaps.coloured(np.array([[2.0, -1.0, 0.0]]))
+    assert rgba[0, 0, 0] > rgba[0, 0, 2]
+    assert rgba[0, 1, 2] > rgba[0, 1, 0]
+    assert rgba[0, :, 3].tolist() == [255, 128, 0]
+
+
+def test_one_bright_place_of_a_fine_map_is_a_spot_that_can_be_seen():
+    """A maximum's evidence is spread around it and none is lost; a coarse map's place is wide already."""
+    places = np.zeros((48, 48))
+    places[30, 12] = 1.0
+    heat = heatmaps.placed(places, (48, 48), Resize(mode="squash"))
+    assert np.unravel_index(heat.argmax(), heat.shape) == (30, 12)
+    assert heat.sum() == pytest.approx(1, abs=1e-6)
+    assert 10 < (heat > heat.max() / 2).sum() < 40
+    np.testing.assert_array_equal(heatmaps.placed(places[26:34, 8:16], (8, 8), Resize()), places[26:34, 8:16])

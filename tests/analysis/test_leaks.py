@@ -1,0 +1,306 @@
+"""Planted leaks are caught, every one of them, and clean data gives no alarm."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import make_classification
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import cross_val_predict
+from sklearn.neighbors import KNeighborsClassifier
+
+from podium.analysis import leaks
+from podium.imaging.duplicates import NEAR, perceptual_hash
+from podium.imaging.exif import camera
+
+N = 60
+
+
+HASHES = {}
+
+
+def hash_of(picture):
+    """The same arrays come again in every test."""
+    if id(picture) not in HASHES:
+        HASHES[id(picture)] = perceptual_hash(picture), picture  # kept, so that no other gets its id
+    return HASHES[id(picture)][0]
+
+
+class World:
+    """Sixty train rows and twenty test rows, an image each, in four folds."""
+
+    def __init__(self, photo):
+        rng = np.random.default_rng(0)
+        ids = [f"r{k:02d}" for k in range(N)] + [f"t{k:02d}" for k in range(20)]
+        split = ["train"] * N + ["test"] * 20
+        self.pictures = {row_id: photo(seed) for seed, row_id in enumerate(ids)}
+        y = np.append(rng.integers(0, 2, N), np.full(20, np.nan))
+        self.rows = pd.DataFrame({"row_id": ids, "split": split, "y": y, "weight": 1.0, "group": ids})
+        self.folds = pd.DataFrame({"row_id": ids[:N], "repeat": 0, "fold": np.arange(N) % 4})
+        self.bytes = {row_id: row_id for row_id in ids}  # stands for the digest
+
+    def add(self, row_id, copy, split="train", fold=None, y=0.0, group=None):
+        """Add a row that shows a copy of what r07 shows."""
+        name, change = copy
+        self.pictures[row_id] = change(self.pictures["r07"])
+        self.bytes[row_id] = "r07" if name == "same file" else row_id
+        line = {"row_id": row_id, "split": split, "y": y, "weight": 1.0, "group": group or row_id}
+        self.rows = pd.concat([self.rows, pd.DataFrame([line])], ignore_index=True)
+        if split == "train":
+            dealt = pd.DataFrame([{"row_id": row_id, "repeat": 0, "fold": fold}])
+            self.folds = pd.concat([self.folds, dealt], ignore_index=True)
+
+    def images(self):
+        ids, splits = self.rows["row_id"], self.rows["split"]
+        digests = [self.bytes[row_id] for row_id in ids]
+        return pd.DataFrame({"image_id": "i_" + ids, "row_id": ids, "split": splits, "digest": digests})
+
+    def findings(self):
+        """Every check that needs no features: check -> finding."""
+        images = self.images()
+        hashes = pd.Series([hash_of(self.pictures[row_id]) for row_id in images["row_id"]])
+        pairs = leaks.copies(images, hashes, NEAR)
+        self.seen = leaks.seen(self.rows, self.folds, pairs, images)
+        found = [
+            *leaks.groups(self.rows, self.folds),
+            *leaks.across(pairs, images, self.rows, self.folds),
+            *leaks.certificate(self.seen),
+        ]
+        return {finding.check: finding for finding in found}
+
+
+@pytest.fixture
+def world(photo):
+    return World(photo)
+
+
+def test_clean_rows_give_no_finding(world):
+    """Not one alarm and not one note."""
+    assert world.findings() == {}
+    assert (world.seen["leaked"] == "").all()
+    assert (world.seen["n_seen"] == 45).all()
+
+
+def test_a_twin_in_another_fold_is_caught(world, copy):
+    """A copy or an augmented twin under another id: named as a pair, and by the rows whose model saw it."""
+    world.add("twin", copy, fold=0)
+    found = world.findings()
+    assert found["copies in different folds"].level == "alarm"
+    (pair,) = found["copies in different folds"].details["pairs"]
+    assert (pair["row_a"], pair["row_b"]) == ("r07", "twin")
+    assert found["seen rows"].details["rows"] == ["r07", "twin"]
+    leaked = world.seen.set_index("row_id")["leaked"]
+    assert (leaked["r07"], leaked["twin"]) == ("twin", "r07")
+
+
+@pytest.mark.parametrize("copy", ["same file", "jpeg 60", "hflip", "rot90", "half"], indirect=True)
+def test_a_train_picture_in_the_test_set_is_told_with_its_target(world, copy):
+    """No leak into the score, but worth knowing: the label of a test row is known."""
+    world.add("t99", copy, "test", y=np.nan)
+    found = world.findings()
+    assert set(found) == {"copies of train images in test"}
+    finding = found["copies of train images in test"]
+    assert finding.level == "note"
+    assert finding.details["pairs"][0]["target"] == [world.rows.set_index("row_id")["y"]["r07"]]
+
+
+@pytest.mark.parametrize("copy", ["same file", "vflip"], indirect=True)
+@pytest.mark.parametrize(("group", "caught"), [("x00", True), ("r07", False)])
+def test_an_extra_row_that_shows_a_train_picture_is_caught(world, copy, group, caught):
+    """Every fold's model trains on extra rows, unless they share its group."""
+    world.add("x00", copy, "extra", group=group)
+    found = world.findings()
+    assert ("seen rows" in found) == caught
+    assert ("copies in different folds" in found) == caught
+
+
+@pytest.mark.parametrize("copy", ["same file"], indirect=True)
+def test_copies_with_different_targets_are_told(world, copy):
+    """One of the two labels is wrong."""
+    target = world.rows.set_index("row_id")["y"]["r07"]
+    world.add("twin", copy, fold=world.folds["fold"][7], y=1 - target)
+    assert set(world.findings()) == {"copies with different targets"}
+
+
+@pytest.mark.parametrize("members", [["r00", "r01"], ["r03", "r06", "r09"], ["r10", "r20", "r30", "r41"]])
+def test_a_group_over_several_folds_is_caught(world, members):
+    """Two rows of one patient in two folds."""
+    world.rows.loc[world.rows["row_id"].isin(members), "group"] = "patient"
+    found = world.findings()
+    assert found["groups"].details["groups"] == ["patient"]
+    assert set(found["seen rows"].details["rows"]) == set(members)
+
+
+def test_a_leak_in_one_repeat_of_two_is_caught(world):
+    """The first repeat keeps the group whole, the second does not."""
+    world.rows.loc[world.rows["row_id"].isin(["r00", "r04"]), "group"] = "patient"
+    second = world.folds.assign(repeat=1, fold=np.arange(N) % 3)
+    world.folds = pd.concat([world.folds, second], ignore_index=True)
+    assert set(world.findings()) == {"groups", "seen rows"}
+    assert world.seen.loc[world.seen["leaked"] != "", "repeat"].unique().tolist() == [1]
+
+
+# Metadata
+
+M = 2000
+
+
+def truth(kind="binary"):
+    rng = np.random.default_rng(1)
+    if kind == "multilabel":
+        return rng.integers(0, 2, (M, 3))
+    return rng.normal(size=M) if kind == "regression" else rng.integers(0, {"binary": 2, "multiclass": 4}[kind], M)
+
+
+def facts():
+    rng = np.random.default_rng(2)
+    return pd.DataFrame(
+        {
+            "width": rng.integers(100, 200, M),
+            "height": rng.integers(100, 200, M),
+            "file size": rng.integers(1, 99999, M),
+        }
+        | {"camera": rng.choice(["Canon", "Nikon", ""], M), "meta_city": rng.choice(list("abcdefghij"), M)}
+        | {"constant": 1, "meta_id": [f"id{k}" for k in range(M)]},
+    )
+
+
+KINDS = ["binary", "multiclass", "multilabel", "regression"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_clean_metadata_gives_no_alarm(kind):
+    """Seven columns and the order, whatever the task."""
+    assert leaks.metadata(facts(), truth(kind)) == []
+
+
+def of_class(y):
+    """The part of a target that a leak tells."""
+    y = y[:, 1] if y.ndim > 1 else y
+    return (y > np.median(y)) if y.dtype.kind == "f" else (y == 1)
+
+
+PLANTED = {
+    "width": lambda table, told, rng: table["width"] + 60 * told,
+    "height": lambda table, told, rng: table["height"] - 60 * told,
+    "file size": lambda table, told, rng: table["file size"] + 40_000 * told,
+    "camera": lambda table, told, rng: np.where(told & (rng.random(M) < 0.6), "Phone", table["camera"]),
+    "meta_city": lambda table, told, rng: np.where(told & (rng.random(M) < 0.5), "k", table["meta_city"]),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("column", PLANTED)
+def test_metadata_that_tells_is_caught(column, kind):
+    """Sizes, the camera and the competition's own columns: named alone, with an AUC."""
+    y, table = truth(kind), facts()
+    table[column] = PLANTED[column](table, of_class(y), np.random.default_rng(3))
+    findings = leaks.metadata(table, y)
+    assert [finding.details["column"] for finding in findings] == [column]
+    assert findings[0].level == "alarm"
+
+
+@pytest.mark.parametrize("blocks", [1, 20])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_sorted_list_is_caught(kind, blocks):
+    """Sorted by target, as a whole or in blocks."""
+    y = truth(kind)
+    order = np.argsort(y[:, 1] if y.ndim > 1 else y, kind="stable")
+    order = np.concatenate(np.array_split(order, blocks)[::2] + np.array_split(order, blocks)[1::2])
+    assert [finding.details["column"] for finding in leaks.metadata(facts(), y[order])] == ["row order"]
+
+
+def test_auc_agrees_with_scikit_learn():
+    """Ties count half; one class alone tells nothing."""
+    rng = np.random.default_rng(0)
+    y, score = rng.integers(0, 2, 500), rng.integers(0, 9, 500)
+    assert leaks.auc(score, y)[0] == pytest.approx(roc_auc_score(y, score))
+    assert leaks.auc(score, np.zeros(500)) == (0.5, np.inf)
+
+
+def test_the_camera_is_read_from_exif(photo):
+    """Make, model and software; nothing in a file without EXIF, or one that only looks like it."""
+    from PIL import Image
+
+    picture = Image.fromarray(photo(0))
+    exif = picture.getexif()
+    exif[0x010F], exif[0x0110], exif[0x0112] = "Canon", "X", 1
+    import io
+
+    for form in ("JPEG", "PNG"):
+        with_exif, without = io.BytesIO(), io.BytesIO()
+        picture.save(with_exif, form, exif=exif)
+        picture.save(without, form)
+        assert camera(with_exif.getvalue()) == "Canon X"
+        assert camera(without.getvalue()) == ""
+    for cut in (10, 40, 60, 90):
+        camera(with_exif.getvalue()[:cut] + b"Exif\0\0II*\0\x08\0\0\0\xff\xff")
+
+
+# Features
+
+
+def features(n, shift=0.0, column=None, scale=1.0):
+    x = np.random.default_rng(n).normal(size=(n, 30))
+    if column is not None:
+        x[:, column] += shift
+    return (x * scale).astype(np.float32)
+
+
+def test_train_and_test_of_one_kind_are_not_told_apart():
+    """No alarm."""
+    assert leaks.adversarial(features(800), features(400), map(str, range(1200)), "lite0") == []
+
+
+@pytest.mark.parametrize("column", [0, 7, slice(None)])
+def test_a_shifted_test_set_is_told(column):
+    """In one feature or in all; the rows that show it are named."""
+    (finding,) = leaks.adversarial(features(800), features(400, 1.0, column), [*range(1200)], "lite0")
+    assert finding.details["auc"] > 0.65
+    assert len(finding.details["rows"]) == 20
+    assert finding.message.startswith("lite0: ")
+
+
+@pytest.mark.parametrize("place", [3, 999, 1100])
+def test_images_with_nearly_the_same_features_are_listed(place, monkeypatch):
+    """A copy with other bytes and another hash, in any block; unlike images are not listed."""
+    monkeypatch.setattr(leaks, "_BLOCK", 500)
+    x, ids = features(1200), [f"i{k}" for k in range(1200)]
+    assert leaks.alike(x, ids, "lite0") == []
+    x[-1] = x[place] * 1.01 + 0.02
+    (finding,) = leaks.alike(x, ids, "lite0")
+    assert finding.level == "note"
+    assert [pair[:2] for pair in finding.details["pairs"]] == [(f"i{place}", "i1199")]
+
+
+# Predictions
+
+
+def stacked(k):
+    """Features and classes that a neighbour model learns by heart and otherwise half."""
+    x, y = make_classification(
+        2000, 20, n_informative=6, n_classes=k, n_clusters_per_class=1, class_sep=0.7, random_state=0
+    )
+    return x[:1400], y[:1400], x[1400:]
+
+
+@pytest.mark.parametrize("k", [2, 4])
+@pytest.mark.parametrize(
+    "model", [KNeighborsClassifier(9, weights="distance"), LogisticRegression()], ids=["knn", "line"]
+)
+def test_out_of_fold_predictions_give_no_alarm(model, k):
+    """Made by models that did not see the row."""
+    x, y, new = stacked(k)
+    train, test = cross_val_predict(model, x, y, method="predict_proba"), model.fit(x, y).predict_proba(new)
+    assert leaks.in_sample(train[:, -1:] if k == 2 else train, test[:, -1:] if k == 2 else test, "m") == []
+
+
+@pytest.mark.parametrize("k", [2, 4])
+def test_predictions_made_in_sample_are_caught(k):
+    """A member of a stack whose train rows were predicted by the model that learnt them."""
+    x, y, new = stacked(k)
+    model = KNeighborsClassifier(9, weights="distance").fit(x, y)
+    train, test = model.predict_proba(x), model.predict_proba(new)
+    (finding,) = leaks.in_sample(train[:, -1:] if k == 2 else train, test[:, -1:] if k == 2 else test, "knn")
+    assert finding.check == "predictions made in sample"
+    assert finding.message.startswith("knn: surer of train rows")

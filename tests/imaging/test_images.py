@@ -1,0 +1,196 @@
+import hashlib
+import io
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from podium.imaging.images import Reader, Resize, UnreadableImageError, decode, resize
+
+RNG = np.random.default_rng(0)
+PIXELS = RNG.integers(0, 256, (8, 6, 3), dtype=np.uint8)
+RGB = Image.fromarray(PIXELS)
+
+
+def encoded(image, form, **options):
+    file = io.BytesIO()
+    image.save(file, form, **options)
+    return file.getvalue()
+
+
+def png(array):
+    """Encode an OpenCV array (BGR or BGRA order) as PNG."""
+    return cv2.imencode(".png", array)[1].tobytes()
+
+
+@pytest.mark.parametrize(
+    ("form", "options"),
+    [("PNG", {}), ("BMP", {}), ("TIFF", {}), ("WEBP", {"lossless": True}), ("PPM", {})],
+)
+def test_lossless_formats_give_their_rgb_pixels(form, options):
+    """Red stays red: no file comes out in BGR order."""
+    np.testing.assert_array_equal(decode(encoded(RGB, form, **options)), PIXELS)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (17, 33), (300, 300)])
+def test_gray_is_repeated_and_bgr_reversed(shape):
+    """To the bit, whatever the size: three equal channels, and red first."""
+    gray = RNG.integers(0, 256, shape, dtype=np.uint8)
+    np.testing.assert_array_equal(decode(png(gray)), np.stack([gray] * 3, axis=2))
+    colour = RNG.integers(0, 256, (*shape, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(decode(png(colour)), colour[..., ::-1])
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "P", "CMYK", "LA", "RGBA"])
+def test_other_modes_become_rgb_as_pillow_has_them(mode):
+    """Gray, 1 bit, palette, CMYK and opaque alpha agree with Pillow's conversion within one level."""
+    data = encoded(RGB.convert(mode), *(("JPEG",) if mode == "CMYK" else ("PNG",)))
+    expected = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+    assert np.abs(decode(data).astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "TIFF", "WEBP"])
+def test_exif_orientation_is_undone(form, orientation):
+    """All eight orientations come out upright, as Pillow's exif_transpose turns them."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"lossless": True} if form == "WEBP" else {}
+    data = encoded(RGB, form, exif=exif, **options)
+    expected = ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")
+    np.testing.assert_array_equal(decode(data), np.asarray(expected))
+
+
+@pytest.mark.parametrize("alpha", [0, 100, 255])
+def test_transparency_shows_white(alpha):
+    """A transparent pixel is white, an opaque one itself, and one between is mixed."""
+    bgra = np.dstack([PIXELS[..., ::-1], np.full((8, 6), alpha, np.uint8)])
+    expected = np.rint(PIXELS * (alpha / 255) + 255 * (1 - alpha / 255))
+    assert np.abs(decode(png(bgra)) - expected).max() <= 1
+
+
+def test_sixteen_bits_keep_black_and_white():
+    """0 stays 0, 65535 becomes 255, and between them the levels are rounded."""
+    levels = np.array([[0, 128, 129, 257, 32896, 65535]], np.uint16)
+    assert decode(png(levels))[0, :, 0].tolist() == [0, 0, 1, 1, 128, 255]
+
+
+def test_sixteen_bit_alpha():
+    """Alpha of 16 bits is scaled like the colours."""
+    bgra = np.zeros((1, 2, 4), np.uint16)
+    bgra[0, 0, 3] = 65535
+    assert decode(png(bgra))[0].tolist() == [[0, 0, 0], [255, 255, 255]]
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF"])
+def test_a_file_that_is_cut_short_is_refused(form):
+    """Half a file is no image, not one whose lower half is gray."""
+    data = encoded(Image.fromarray(RNG.integers(0, 256, (200, 200, 3), dtype=np.uint8)), form)
+    with pytest.raises(UnreadableImageError, match="damaged or cut short"):
+        decode(data[: len(data) // 2])
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [(b"", "empty"), (b"<html>Sign in</html>", "web page"), (b"\x00" * 50, "no image"), (b"GIF8", "cut short")],
+)
+def test_what_is_no_image_is_refused_with_a_reason(data, reason):
+    """An empty file, a web page and noise are told apart."""
+    with pytest.raises(UnreadableImageError, match=reason):
+        decode(data)
+
+
+def test_floating_point_pixels_are_refused():
+    """Nobody knows which number is white."""
+    data = cv2.imencode(".tiff", RNG.random((4, 4, 3)).astype(np.float32))[1].tobytes()
+    with pytest.raises(UnreadableImageError, match="float32"):
+        decode(data)
+
+
+def test_pad_adds_gray_and_crop_cuts_both_sides():
+    """A wide image is padded above and below, or loses its left and right."""
+    wide = np.zeros((2, 6, 3), np.uint8)
+    wide[:, 2:4] = 255
+    padded = resize(wide, Resize(mode="pad"), 6)
+    assert padded[:, 0, 0].tolist() == [127, 127, 0, 0, 127, 127]
+    assert (resize(wide, Resize(mode="crop"), 2) == 255).all()
+
+
+def test_squash_averages_when_it_shrinks():
+    """`area` of an 8 x 4 image in 2 x 2 is the mean of each 4 x 2 part."""
+    image = RNG.integers(0, 256, (8, 4, 3), dtype=np.uint8)
+    expected = image.reshape(2, 4, 2, 2, 3).mean(axis=(1, 3))
+    np.testing.assert_allclose(resize(image, Resize(), 2), expected, atol=0.5)
+
+
+def test_area_is_smooth_where_it_enlarges():
+    """A ramp of four pixels stays a ramp in 28: no two neighbours differ by a whole step, as blocks would."""
+    ramp = np.repeat(np.arange(4, dtype=np.uint8)[None, :, None] * 60, 4, axis=0).repeat(3, axis=2)
+    enlarged = resize(ramp, Resize(), 28).astype(int)
+    assert np.abs(np.diff(enlarged[14, :, 0])).max() < 20
+
+
+@pytest.mark.parametrize("interpolation", ["area", "linear", "cubic", "lanczos", "nearest"])
+def test_resize_takes_px_before_the_native_size(interpolation):
+    """Every interpolation gives the asked size, and an even image stays even."""
+    even = np.full((5, 7, 3), 90, np.uint8)
+    resized = resize(even, Resize(px=9, interpolation=interpolation), 224)
+    assert resized.shape == (9, 9, 3)
+    assert (resized == 90).all()
+    assert resize(even, Resize(), 12).shape == (12, 12, 3)
+
+
+@pytest.fixture
+def raw(tmp_path):
+    """A raw folder: a loose image, an archive, and a sheet of nine 2 x 2 images in it."""
+    loose = encoded(RGB, "PNG")
+    (tmp_path / "loose.png").write_bytes(loose)
+    sheet = png(PIXELS_OF_SHEET[..., ::-1])
+    with zipfile.ZipFile(tmp_path / "images.zip", "w") as archive:
+        archive.writestr("train/a.png", loose)
+        archive.writestr("sheet.png", sheet)
+        archive.writestr("odd#1", loose)
+        archive.writestr("oblong.png", png(np.zeros((2, 3, 3), np.uint8)))
+    return tmp_path
+
+
+PIXELS_OF_SHEET = RNG.integers(0, 256, (9, 4, 3), dtype=np.uint8)
+
+
+def test_files_and_members_have_the_digest_of_their_bytes(raw):
+    """The same bytes have one digest, loose or in an archive."""
+    expected = hashlib.sha256((raw / "loose.png").read_bytes()).hexdigest()
+    with Reader(raw) as reader:
+        for source in ("loose.png", "images.zip#train/a.png", "images.zip#odd#1"):
+            pixels, digest = reader.read_with_digest(source)
+            np.testing.assert_array_equal(pixels, PIXELS)
+            assert digest == expected
+
+
+def test_a_row_of_a_sheet_is_a_square_image_with_the_digest_of_its_pixels(raw):
+    """Rows are read row-major, by many threads as by one."""
+    expected = PIXELS_OF_SHEET.reshape(9, 2, 2, 3)
+    with Reader(raw) as reader, ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(reader.read_with_digest, [f"images.zip#sheet.png#{row % 9}" for row in range(90)]))
+    for row, (pixels, digest) in enumerate(found):
+        np.testing.assert_array_equal(pixels, expected[row % 9])
+        assert digest == hashlib.sha256(expected[row % 9].tobytes()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("absent.png", "no file absent.png"),
+        ("images.zip#absent.png", "no member absent.png in images.zip"),
+        ("images.zip#sheet.png#9", "row 9"),
+        ("images.zip#oblong.png#0", "not a square image"),
+        ("../loose.png", "leads out"),
+    ],
+)
+def test_a_source_that_is_not_there_has_a_reason(raw, source, reason):
+    """A missing file is an unreadable image, to be quarantined like a damaged one."""
+    with Reader(raw) as reader, pytest.raises(UnreadableImageError, match=reason):
+        reader.read(source)

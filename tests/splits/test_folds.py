@@ -1,0 +1,189 @@
+"""Folds are fair, keep groups whole and do not depend on the order of rows."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from podium.errors import PodiumError
+from podium.splits import folds
+
+
+def rows_of(y, group=None, **columns):
+    """Return a Rows table of training rows with targets `y` (n,) or (n, labels)."""
+    y = np.asarray(y, dtype=float)
+    ids = [f"r{i:04d}" for i in range(len(y))]
+    targets = {"y": y} if y.ndim == 1 else {f"y_{j}": y[:, j] for j in range(y.shape[1])}
+    return pd.DataFrame(
+        {"row_id": ids, "split": "train", **targets, "weight": 1.0, "group": ids if group is None else group, **columns}
+    )
+
+
+def joined(table, rows):
+    """Return the folds with the rows' columns."""
+    return table.merge(rows, on="row_id", validate="many_to_one")
+
+
+@given(st.lists(st.integers(0, 3), min_size=40, max_size=120), st.integers(2, 5), st.integers(0, 99))
+@settings(max_examples=30, deadline=None)
+def test_stratified_folds_differ_by_one_row_of_a_class(y, k, seed):
+    """Every class and the whole are spread as evenly as they can be, and every row has one fold."""
+    rows = rows_of([*y, *[0, 1, 2, 3] * k])
+    table = joined(folds.make(rows, "stratified", k, seed=seed), rows)
+    assert sorted(table["row_id"]) == sorted(rows["row_id"])
+    counts = pd.crosstab(table["y"], table["fold"])
+    assert (counts.max(axis=1) - counts.min(axis=1)).max() <= 1
+    assert np.ptp(np.bincount(table["fold"], minlength=k)) <= 1
+
+
+@pytest.mark.parametrize("scheme", ["plain", "stratified", "binned", "multilabel", "stratified_group", "time"])
+def test_input_order_does_not_matter_but_the_seed_does(scheme):
+    """Shuffled rows get the same folds; another seed other folds, except by time."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, (200, 3)) if scheme == "multilabel" else rng.integers(0, 2, 200)
+    rows = rows_of(y, group=[f"g{i // 2}" for i in range(200)], meta_taken=[str(i) for i in range(200)])
+    make = lambda rows, seed: folds.make(rows, scheme, 5, seed=seed, time="taken")  # noqa: E731  # said once
+    first = make(rows, 1)
+    again = make(rows.sample(frac=1, random_state=3), 1)
+    pd.testing.assert_frame_equal(first, again)
+    assert first.equals(make(rows, 2)) == (scheme == "time")
+
+
+@pytest.mark.parametrize("scheme", ["plain", "stratified", "group", "stratified_group", "binned", "multilabel", "time"])
+def test_a_group_never_spans_folds(scheme):
+    """Whatever the scheme, and with groups of very different sizes."""
+    rng = np.random.default_rng(4)
+    group = np.array([f"g{i}" for i in rng.geometric(0.05, 300)])
+    y = rng.integers(0, 2, (300, 2)) if scheme == "multilabel" else rng.integers(0, 2, 300)
+    rows = rows_of(y, group, meta_taken=rng.integers(0, 50, 300).astype(str))
+    table = joined(folds.make(rows, scheme, 3, seed=1, time="taken"), rows)
+    assert table.groupby("group")["fold"].nunique().max() == 1
+    if scheme != "time":
+        assert np.bincount(table["fold"]).min() > 80
+
+
+def test_groups_of_mixed_classes_stay_stratified():
+    """The share of positives in each fold is near the whole's, though groups are of one class mostly."""
+    rng = np.random.default_rng(5)
+    group = rng.integers(0, 60, 600)
+    y = (rng.random(600) < np.where(group % 3 == 0, 0.9, 0.1)).astype(int)
+    rows = rows_of(y, [f"g{g}" for g in group])
+    table = joined(folds.make(rows, "stratified_group", 5, seed=0), rows)
+    assert table.groupby("fold")["y"].mean().sub(y.mean()).abs().max() < 0.04
+
+
+def test_rare_labels_are_spread():
+    """A label with 10 rows among 500 has 2 of them in each of 5 folds, beside frequent labels."""
+    rng = np.random.default_rng(6)
+    y = (rng.random((500, 4)) < [0.5, 0.3, 0.1, 0.0]).astype(int)
+    y[rng.choice(500, 10, replace=False), 3] = 1
+    rows = rows_of(y)
+    table = joined(folds.make(rows, "multilabel", 5, seed=0), rows)
+    counts = table.groupby("fold")[["y_0", "y_1", "y_2", "y_3"]].sum()
+    assert (counts["y_3"] == 2).all()
+    assert (counts.max() - counts.min()).max() <= 3
+    assert np.ptp(np.bincount(table["fold"])) <= 2
+
+
+def test_a_regression_target_is_binned():
+    """The folds' deciles agree, where plain folds of the same rows do not."""
+    y = np.random.default_rng(7).gamma(2, size=200)
+
+    def spread(scheme):
+        table = joined(folds.make(rows_of(y), scheme, 5, seed=0), rows_of(y))
+        return np.ptp(table.groupby("fold")["y"].mean())
+
+    assert spread("binned") < 0.5 * spread("plain")
+
+
+def test_repeats_differ():
+    """Each repeat deals all rows anew."""
+    rows = rows_of(np.arange(100) % 2)
+    table = folds.make(rows, "stratified", 5, repeats=2, seed=0)
+    first, second = (table[table["repeat"] == r].sort_values("row_id")["fold"].to_numpy() for r in (0, 1))
+    assert len(first) == len(second) == 100
+    assert (first != second).mean() > 0.5
+
+
+def test_only_training_rows_are_dealt():
+    """Test rows have no fold, and extra rows are in training always."""
+    rows = rows_of(np.arange(30) % 2)
+    rows.loc[:4, "split"], rows.loc[5:9, "split"] = "test", "extra"
+    assert folds.make(rows, "stratified", 2)["row_id"].tolist() == rows["row_id"][10:].tolist()
+
+
+def test_too_few_rows_of_a_class():
+    """One line names the class by its label, its rows and the folds."""
+    rows = rows_of([0] * 20 + [1] * 3)
+    rows.attrs["labels"] = ["cat", "dog"]
+    with pytest.raises(PodiumError, match=r"class 'dog' has 3 training rows, fewer than folds\.k: 5"):
+        folds.make(rows, "stratified", 5)
+
+
+def test_a_scheme_that_does_not_fit_the_competition():
+    """Group without groups, one target where there are two, more folds than groups: one line each."""
+    with pytest.raises(PodiumError, match="names none"):
+        folds.make(rows_of([0, 1] * 5), "group", 2)
+    with pytest.raises(PodiumError, match="choose multilabel"):
+        folds.make(rows_of(np.eye(2).repeat(5, axis=0)), "stratified", 2)
+    with pytest.raises(PodiumError, match=r"folds\.k: 5 folds need"):
+        folds.make(rows_of([0, 1] * 5, group=["a", "b"] * 5), "plain", 5)
+    with pytest.raises(PodiumError, match=r"folds\.time: no column None"):
+        folds.make(rows_of([0, 1] * 5), "time", 2)
+    with pytest.raises(PodiumError, match="neither a number nor a date for row_id 'r0001'"):
+        folds.make(rows_of([0, 1] * 5, meta_taken=["2020-01-01", "soon"] * 5), "time", 2, time="taken")
+
+
+def test_splits_cover_every_row_once_a_repeat_and_never_train_on_the_fold():
+    """All other folds are trained on; ids come sorted, whatever the table's order."""
+    rows = rows_of(np.arange(50) % 2)
+    table = folds.make(rows, "stratified", 5, repeats=2, seed=0).sample(frac=1, random_state=0)
+    found = list(folds.splits(table))
+    assert [(s.repeat, s.fold) for s in found] == [(r, f) for r in range(2) for f in range(5)]
+    for split in found:
+        assert not set(split.train) & set(split.valid)
+        assert len(split.train) + len(split.valid) == 50
+        assert list(split.train) == sorted(split.train)
+        assert list(split.valid) == sorted(split.valid)
+    assert sorted(i for s in found[:5] for i in s.valid) == rows["row_id"].tolist()
+
+
+def test_time_folds_are_predicted_from_the_past_only():
+    """Dates as text are put in order as dates; the first fold is never predicted."""
+    dates = [f"{day}.{month}.2020" for month in range(1, 13) for day in range(1, 6)]
+    rows = rows_of(np.arange(60) % 2, meta_taken=pd.to_datetime(dates, format="%d.%m.%Y").strftime("%b %d %Y"))
+    table = folds.make(rows, "time", 4, time="taken")
+    table.attrs["scheme"] = "time"
+    assert table["fold"].tolist() == np.repeat(range(4), 15).tolist()
+    found = list(folds.splits(table))
+    assert [s.fold for s in found] == [1, 2, 3]
+    assert all(max(s.train) < min(s.valid) for s in found)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda t: t[t["row_id"] != "r0003"], "repeat 0 has no fold for row_id 'r0003'"),
+        (lambda t: t.assign(row_id=t["row_id"].replace("r0003", "rX")), "no training row has row_id 'rX'"),
+        (lambda t: t.assign(fold=t["fold"].replace(1, 7)), r"folds \[0, 7\]; folds.k: 2 asks for 0 to 1"),
+        (lambda t: t.assign(fold=t["row_id"].isin(["r0000"]).astype(int)), "splits groups over folds: 'g0'"),
+        (lambda t: t.assign(fold=(t["row_id"] < "r0010").astype(int)), "fold 0 have no 'cat'"),
+    ],
+)
+def test_a_table_of_the_users_own_is_checked(spoil, message):
+    """A lacking row, an unknown row, a wrong fold, a split group, a fold without a class: one line each."""
+    rows = rows_of([1] * 10 + [0] * 10, group=[f"g{i // 2}" for i in range(20)])
+    rows.attrs["labels"] = ["cat", "dog"]
+    table = folds.make(rows, "stratified", 2)
+    assert folds.check(table, rows, 2, "own.csv").equals(table)
+    with pytest.raises(PodiumError, match=f"own.csv: .*{message}"):
+        folds.check(spoil(table), rows, 2, "own.csv")
+
+
+def test_seeds_of_models_are_unrelated():
+    """No two of many models share a seed, and each fits 31 bits."""
+    seeds = {folds.seed_of(seed, r, f) for seed in range(10) for r in range(10) for f in range(10)}
+    assert len(seeds) == 1000
+    assert max(seeds) < 2**31
+    assert folds.seed_of(1, 2, 3) == folds.seed_of(1, 2, 3)
