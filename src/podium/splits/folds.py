@@ -172,9 +172,11 @@ def deal(strata: np.ndarray, group: np.ndarray, k: int, rng: np.random.Generator
     content = np.zeros((len(sizes), strata.shape[1]))
     np.add.at(content, group, strata)
     share = content / np.maximum(strata.sum(axis=0), 1)  # of all that there is of each stratum
-    rarest = np.where(content > 0, strata.sum(axis=0), np.inf).min(axis=1)
+    counts = np.where(content > 0, strata.sum(axis=0), np.inf)
+    rarest = counts.argmin(axis=1)
     order = rng.permutation(len(sizes))
-    order = order[np.lexsort((rarest[order], -sizes[order]))]
+    # One stratum after the other, even where two are equally rare: taken in turns, they left folds two rows apart.
+    order = order[np.lexsort((rarest[order], counts.min(axis=1)[order], -sizes[order]))]
     held, rows_held, fold_of = np.zeros((k, strata.shape[1])), np.zeros(k, np.int64), np.zeros(len(sizes), np.int64)
     for item in order:
         # What a fold holds of the item's strata; rounded, so that a tie is one on every machine.
