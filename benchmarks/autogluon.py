@@ -26,11 +26,11 @@ from podium import config, metrics, paths
 from podium.contracts import features
 from podium.contracts.predictions import value_columns
 from podium.contracts.tables import IMAGES, ROWS, by_id
-from podium.ensembles import Loss
+from podium.ensembles import EnsembleObjective
 from podium.fitting.choose_ensemble import judge
 from podium.fitting.crossfit import block
 from podium.splits import folds, sampling
-from podium.stages.fit import Given
+from podium.stages.fit import FitInputs
 from podium.storage import csv_table
 
 PEER = """
@@ -66,11 +66,11 @@ def split_of(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
     return split
 
 
-def ours(read: Given, rows: pd.DataFrame, chosen: config.Config, loss: Loss) -> pd.Series:
+def ours(read: FitInputs, rows: pd.DataFrame, chosen: config.Config, loss: EnsembleObjective) -> pd.Series:
     """Return podium's test predictions: every member cross-fitted, and the ensemble of them."""
     params, task = chosen.params, chosen.competition.task
     dealt = folds.make(rows, params.folds.scheme, params.folds.k, repeats=params.folds.repeats, seed=params.seed)
-    given = Given(rows, dealt, read.learn, read.ask)
+    given = FitInputs(rows, dealt, read.train_features, read.predict_features)
     tables = [given.predict(chosen, model.head, model.backbones) for model in params.models().values()]
     columns = value_columns(tables[0])
     ids = {side: tables[0].loc[tables[0]["split"] == side, "row_id"].tolist() for side in ("train", "test")}
@@ -81,9 +81,9 @@ def ours(read: Given, rows: pd.DataFrame, chosen: config.Config, loss: Loss) -> 
     return pd.Series(list(verdict.blend.combine(test)), index=ids["test"])
 
 
-def theirs(read: Given, rows: pd.DataFrame, kind: str, peer: str, seconds: float) -> pd.Series:
+def theirs(read: FitInputs, rows: pd.DataFrame, kind: str, peer: str, seconds: float) -> pd.Series:
     """Return AutoGluon's test predictions."""
-    x = np.concatenate([found.of(rows["row_id"]).mean(axis=1) for found in read.ask.values()], axis=1)
+    x = np.concatenate([found.of(rows["row_id"]).mean(axis=1) for found in read.predict_features.values()], axis=1)
     table = pd.DataFrame(x, columns=[f"f{j}" for j in range(x.shape[1])])
     is_test = (rows["split"] == "test").to_numpy()
     with tempfile.TemporaryDirectory() as folder:
@@ -113,9 +113,11 @@ def main() -> None:
         {backbone: block(one, images, views, backbone) for backbone, one in found.items()}
         for views in (params.views.train, params.views.test)
     )
-    read = Given(rows, rows, learn, ask)
+    read = FitInputs(rows, rows, learn, ask)
     metric = metrics.METRICS["log_loss"]
-    loss = Loss(lambda y, p: metric.loss(y, p, task), limits=params.submission.clip or (0.0, 1.0), is_log_loss=True)
+    loss = EnsembleObjective(
+        lambda y, p: metric.loss(y, p, task), limits=params.submission.clip or (0.0, 1.0), is_log_loss=True
+    )
 
     differences = []
     print(f"{name}: {len(rows)} rows, {sum(one.matrix.shape[1] for one in found.values())} features; log loss held out")

@@ -25,7 +25,7 @@ from podium.backbones import NETWORKS
 from podium.contracts.tables import IMAGES
 from podium.engines import Engine
 from podium.features.backbone import Backbone
-from podium.features.extraction import Extraction, Image, Row, settle, workers
+from podium.features.extraction import Extraction, Image, Row, resolve_auto, workers
 from podium.imaging.images import Reader, Resize, resize
 from podium.plugins import find
 from podium.storage.rowcache import RowCache
@@ -101,7 +101,7 @@ def runs_here(engine: str, precision: str) -> bool:
 def contender(arguments: argparse.Namespace, engine: str, precision: str, folder: Path) -> Contender:
     """Return an engine with its network loaded."""
     backbone = Backbone(network=arguments.network, engine=engine, precision=precision, batch=BATCH)
-    extraction = settle(backbone, "benchmark")
+    extraction = resolve_auto(backbone, "benchmark")
     network, px = extraction.network, extraction.px
     options = {"pretrained": False} if arguments.random_weights else {}
     loaded = extraction.engine(

@@ -20,7 +20,7 @@ from podium import paths
 from podium.engines import Engine
 from podium.features import extraction
 from podium.features.backbone import Backbone
-from podium.features.extraction import Extraction, Image, Kept, Row, pixel_caches, settle
+from podium.features.extraction import Extraction, Image, Kept, Row, pixel_caches, resolve_auto
 from podium.imaging.images import Reader, Resize, resize
 
 BACKBONES = [Backbone(network=f"efficientnet_lite{n}") for n in range(3)]
@@ -42,8 +42,8 @@ def main() -> None:
     extraction.LARGE = 0
     engines = []
     for backbone in BACKBONES:
-        settled = settle(backbone, "benchmark")
-        engines.append((settled, settled.start(paths.cache() / "models" / settled.fingerprint)))
+        resolved = resolve_auto(backbone, "benchmark")
+        engines.append((resolved, resolved.start(paths.cache() / "models" / resolved.fingerprint)))
     for kind, form in KINDS.items():
         with tempfile.TemporaryDirectory() as name, Reader(Path(name)) as reader:
             images = make(Path(name), n_images, *form)
@@ -83,10 +83,10 @@ def make(folder: Path, n_images: int, width: int, height: int, suffix: str) -> l
     return [Image(name, name, tuple(Row(f"{name} {view[0]}".encode(), *view) for view in VIEWS)) for name in sources]
 
 
-def extract(settled: Extraction, engine: Engine, images: list[Image], reader: Reader, kept: Kept) -> float:
+def extract(resolved: Extraction, engine: Engine, images: list[Image], reader: Reader, kept: Kept) -> float:
     """Return the milliseconds per image of one backbone."""
     started = time.perf_counter()
-    for _ in settled.run(engine, images, reader, kept):
+    for _ in resolved.run(engine, images, reader, kept):
         pass
     return (time.perf_counter() - started) / len(images) * 1e3
 

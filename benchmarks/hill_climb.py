@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from podium.ensembles import Loss
+from podium.ensembles import EnsembleObjective
 from podium.ensembles.hill_climb import Ensemble
 from podium.metrics import METRICS
 from podium.tasks.multiclass import Task
@@ -61,7 +61,7 @@ def main() -> None:
     metric, task = METRICS["log_loss"], Task(target="label")
 
     start = time.perf_counter()
-    loss = Loss(lambda y, p: metric.loss(y, p, task), is_log_loss=True)
+    loss = EnsembleObjective(lambda y, p: metric.loss(y, p, task), is_log_loss=True)
     ours = Ensemble(rounds=arguments.rounds).fit(members, y, loss=loss, seed=0).weights
     our_seconds = time.perf_counter() - start
     assert ours is not None

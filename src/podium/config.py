@@ -31,7 +31,7 @@ from podium.splits.folds import Folds
 from podium.splits.sampling import Holdout
 from podium.tasks import Task
 from podium.training import Finetune
-from podium.training.encoder import find as find_trunk
+from podium.training.encoder import find as find_encoder
 
 # What DVC can use as a key of `foreach`: a dot breaks `members.${key}`, `@` and integers fail.
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -145,7 +145,7 @@ def load_params(path: Path = paths.PARAMS) -> Params:
         pooling = backbone.pooling or network.poolings[0]
         network.check(backbone.resize.px or network.native_px, pooling, backbone.layers, at)
     for name, finetune in params.finetunes.items():
-        find_trunk(finetune, f"{where}finetunes.{name}")
+        find_encoder(finetune, f"{where}finetunes.{name}")
     for role in ("train", "test"):
         for view in getattr(params.views, role):
             _choose(view, VIEWS, f"{where}views.{role}", "view")
@@ -203,7 +203,7 @@ def _sections(raw: Mapping[str, Any], where: str) -> dict[str, dict[str, Any]]:
 
 def _check_task(finetune: Finetune, kind: str, where: str) -> None:
     """Raise PodiumError for a setting that says nothing to this kind of task."""
-    for key, unset in (("class_weight", None), ("sampling", "each")):
+    for key, unset in (("class_weight", None), ("sampling", "uniform")):
         if getattr(finetune, key) != unset and kind not in ("binary", "multiclass"):
             raise PodiumError(f"{where}.{key}: it is for binary and multiclass tasks; the competition's is {kind}")
     if finetune.label_smoothing and kind == "regression":

@@ -8,7 +8,7 @@ class PodiumError(Exception):
     """
 
 
-def shown(names: object, most: int = 5) -> str:
+def preview(names: object, most: int = 5) -> str:
     """Return the first few of `names` as text, and how many more there are."""
     items = [repr(name) for name in names]  # type: ignore[attr-defined]  # any iterable
     more = f" and {len(items) - most} more" if len(items) > most else ""

@@ -25,7 +25,7 @@ KINDS = {
     "heads": ("heads", "Head"),
     "ensembles": ("ensembles", "Ensemble"),
     "engines": ("engines", "Engine"),
-    "networks": ("training.networks", "Network"),
+    "networks": ("training.networks", "ScratchNetwork"),
 }
 
 

@@ -9,7 +9,7 @@ import pytest
 from podium import config
 from podium.analysis import heatmaps
 from podium.backbones.pooling import POOLINGS
-from podium.features.extraction import settle
+from podium.features.extraction import resolve_auto
 from podium.heads import Training
 from podium.heads.logistic import Head
 from podium.imaging.images import Reader, Resize, resize
@@ -133,7 +133,7 @@ def test_maps_come_with_their_places(tmp_path):
         precision="float32",
         batch=2,
     )
-    extraction = settle(backbone, "here")
+    extraction = resolve_auto(backbone, "here")
     assert heatmaps.pooling(extraction) == "avg_max"
     pixels = np.random.default_rng(5).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     assert cv2.imwrite(str(tmp_path / "a.png"), pixels[..., ::-1])
@@ -159,25 +159,25 @@ def test_a_finetunes_map_is_grad_cam_by_tensorflows_own_gradients(network):
     import keras
     import tensorflow as tf
 
-    trunk = find(Finetune(network=network, **TRAINED[network]), "x")
-    model = Model(trunk, "multiclass", 3, seed=1)
+    encoder = find(Finetune(network=network, **TRAINED[network]), "x")
+    model = Model(encoder, "multiclass", 3, seed=1)
     kernel, bias = model.head()
     rng = np.random.default_rng(6)
     weights = model.arrays()  # as no initialiser draws them, so that each must find its place
     weights |= {name: array + rng.uniform(0, 0.05, array.shape) for name, array in weights.items() if array.ndim == 1}
     model.restore(weights)
     kept = {**model.arrays(), "kernel": kernel, "bias": bias}
-    fold = FoldModel(SimpleNamespace(trunk=trunk, task=SimpleNamespace(kind="multiclass")), None, None)
+    fold = FoldModel(SimpleNamespace(encoder=encoder, task=SimpleNamespace(kind="multiclass")), None, None)
     vars(fold)["kept"] = (kept, {"mean": 0.0, "std": 1.0})
-    image = rng.integers(0, 256, (1, trunk.px, trunk.px, 3), dtype=np.uint8)
+    image = rng.integers(0, 256, (1, encoder.px, encoder.px, 3), dtype=np.uint8)
 
     [maps] = heatmaps.maps_of_finetune(fold, image)
-    found = heatmaps.activation(heatmaps.score_of_finetune(fold), maps, heatmaps.pooling(trunk))
+    found = heatmaps.activation(heatmaps.score_of_finetune(fold), maps, heatmaps.pooling(encoder))
 
     tensors = [tf.constant(one[None]) for one in maps]
     with tf.GradientTape() as tape:
         tape.watch(tensors)
-        features = tf.concat([POOLINGS[heatmaps.pooling(trunk)](one, 0) for one in tensors], axis=-1)
+        features = tf.concat([POOLINGS[heatmaps.pooling(encoder)](one, 0) for one in tensors], axis=-1)
         logits = tf.matmul(features, kernel) + bias
         score = logits[0, found.label] - tf.reduce_mean(logits)
     np.testing.assert_allclose(features, model.features(image), rtol=1e-3, atol=1e-4)

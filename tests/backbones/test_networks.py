@@ -10,7 +10,7 @@ from scipy import special
 
 from podium.backbones import NETWORKS
 from podium.backbones.applications import Application
-from podium.backbones.network import KerasNetwork
+from podium.backbones.network import PretrainedNetwork
 from podium.errors import PodiumError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 80, 80, 3), dtype=np.uint8)
@@ -93,7 +93,7 @@ def test_what_a_network_has_no_answer_to_is_told(name, choices, message):
         NETWORKS[name].check(*choices, "here")
 
 
-@pytest.mark.parametrize("name", [name for name, row in NETWORKS.items() if not isinstance(row, KerasNetwork)])
+@pytest.mark.parametrize("name", [name for name, row in NETWORKS.items() if not isinstance(row, PretrainedNetwork)])
 def test_classical_features_have_the_width_that_the_table_says(name):
     """One vector per image, `(n, width)` float32 at the native size, whatever the company."""
     network = NETWORKS[name]
@@ -130,7 +130,7 @@ def test_every_row_names_weights_preprocessing_and_licence(name):
     """What goes into the fingerprint is text that tells weights and preprocessing apart."""
     network = NETWORKS[name]
     assert network.preprocessing
-    assert bool(network.weights) == bool(network.license) == isinstance(network, KerasNetwork)
+    assert bool(network.weights) == bool(network.license) == isinstance(network, PretrainedNetwork)
     assert network.engines
 
 

@@ -5,7 +5,7 @@ import pytest
 from podium import paths
 from podium.commands import prune
 from podium.features.backbone import Backbone
-from podium.features.extraction import pixel_caches, settle
+from podium.features.extraction import pixel_caches, resolve_auto
 from podium.training import Finetune
 from podium.training.encoder import find
 from podium.training.finetuning import fingerprint, square
@@ -30,7 +30,7 @@ def machine(tmp_path, monkeypatch):
     """A cache with rows of two backbones and of nobody's; outputs of names that are and are not in params.yaml."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PODIUM_CACHE", str(tmp_path / "cache"))
-    fingerprints = [settle(HOG, "").fingerprint, settle(COLOUR, "").fingerprint, "f" * 32]
+    fingerprints = [resolve_auto(HOG, "").fingerprint, resolve_auto(COLOUR, "").fingerprint, "f" * 32]
     files = [paths.cache() / kind / name / "0.rows" for kind in ("rows", "models") for name in fingerprints]
     files += [cache.folder / "0" / "0.rgb" for cache in pixel_caches([HOG, SMALL], paths.cache() / "pixels").values()]
     files += [paths.features("toy", name) for name in ("shape", "colour", "bought", "old")]
@@ -58,7 +58,7 @@ def test_nothing_is_removed_unless_asked(machine, capsys):
 def test_what_no_params_name_is_removed(machine):
     """Rows, models, pixels, features and predictions go; what params.yaml names stays, imports too."""
     prune.run(machine.config, yes=True)
-    colour = settle(COLOUR, "").fingerprint
+    colour = resolve_auto(COLOUR, "").fingerprint
     (small,) = pixel_caches([SMALL], paths.cache() / "pixels").values()
     assert gone(machine) == {
         f"{small.folder.name}/0/0.rgb",
@@ -75,7 +75,7 @@ def test_what_a_recipe_names_stays(machine, monkeypatch, capsys):
     monkeypatch.setattr(prune, "_recipes", lambda: [params("toy", {"colour": COLOUR}), params("other", {"shape": HOG})])
     prune.run(machine.config, yes=True)
     assert {"features/toy/colour.h5", "features/other/shape.h5"}.isdisjoint(gone(machine))
-    assert (paths.cache() / "rows" / settle(COLOUR, "").fingerprint).exists()
+    assert (paths.cache() / "rows" / resolve_auto(COLOUR, "").fingerprint).exists()
     capsys.readouterr()
     prune.run(machine.config)
     assert "0.0 MB in 0 places: nothing to remove" in capsys.readouterr().out
@@ -85,8 +85,8 @@ def test_networks_go_with_their_settings(machine):
     """All folds and seeds of a finetune are one folder; another rate is another one, of the same decoded images."""
     kept, gone_ = (find(Finetune(network="lenet", learning_rate=rate), "") for rate in (1e-3, 1e-4))
     small = find(Finetune(network="lenet", resize={"px": 48}), "")
-    folders = [paths.cache() / "finetunes" / fingerprint(trunk) for trunk in (kept, gone_)]
-    folders += [paths.cache() / "decoded" / square(trunk) for trunk in (kept, small)]
+    folders = [paths.cache() / "finetunes" / fingerprint(encoder) for encoder in (kept, gone_)]
+    folders += [paths.cache() / "decoded" / square(encoder) for encoder in (kept, small)]
     for folder in folders:
         (folder / "0").mkdir(parents=True)
     machine.config.params.finetunes["a"] = kept.spec

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from podium import metrics, plugins
-from podium.fitting.crossfit import Block, cross_fit
+from podium.fitting.crossfit import RowFeatures, cross_fit
 from podium.heads import Training
 from podium.splits import folds
 
@@ -74,7 +74,7 @@ class Case:
         self.rows = pd.DataFrame({"row_id": ids, "split": "train", "weight": 1.0, "group": ids}).assign(**targets)
         self.rows[list(targets)] = self.rows[list(targets)].astype(float)
         self.rows.loc[100:, "split"] = "test"
-        self.block = Block(np.array(ids, dtype=object), x.astype(np.float32))
+        self.block = RowFeatures(np.array(ids, dtype=object), x.astype(np.float32))
         self.folds = folds.make(self.rows, "plain", 2, seed=0)
 
     @cached_property
@@ -92,7 +92,9 @@ class Case:
         block = block or self.block
         rows = self.rows if rows is None else rows
         dealt = self.folds if dealt is None else dealt
-        found = cross_fit(self.head, self.task, self.labels, rows, dealt, learn=block, ask=block, seed=3)
+        found = cross_fit(
+            self.head, self.task, self.labels, rows, dealt, train_features=block, predict_features=block, seed=3
+        )
         return self.task.schema.check(found, "predictions").set_index("row_id").drop(columns="split")
 
     def data(self):
@@ -130,7 +132,7 @@ def test_is_deterministic_by_seed(case):
 def test_follows_ids_when_rows_are_shuffled(case):
     """Shuffled tables of rows and folds, and shuffled features, give every row the same prediction."""
     order = np.random.default_rng(1).permutation(N)
-    block = Block(case.block.row_id[order], case.block.x[order])
+    block = RowFeatures(case.block.row_id[order], case.block.x[order])
     shuffled = case.run(case.rows.sample(frac=1, random_state=2), case.folds.sample(frac=1, random_state=3), block)
     pd.testing.assert_frame_equal(case.found, shuffled.loc[case.found.index], check_exact=True)
 
@@ -152,7 +154,7 @@ def test_everything_is_fitted_on_training_rows_only(case):
     own = case.folds.loc[case.folds["fold"] == 0, "row_id"].to_numpy()
     x = case.block.x.copy()
     x[np.flatnonzero(case.block.row_id == own[0])] = 1e4
-    after = case.run(block=Block(case.block.row_id, x))
+    after = case.run(block=RowFeatures(case.block.row_id, x))
     np.testing.assert_allclose(case.found.loc[own[1:]], after.loc[own[1:]], rtol=1e-5, atol=1e-6)
 
 

@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 
 from podium.contracts import submission
-from podium.contracts.submission import Answer, check, read_sample
+from podium.contracts.submission import CellSpec, check, read_sample
 from podium.errors import PodiumError
 
 N = 12  # lines of a submission; the header is line 1
 LABELS = ("cat", "dog", "new_whale")
-PROBABILITY, LABEL = Answer(low=0, high=1), Answer(labels=LABELS)
+PROBABILITY, LABEL = CellSpec(low=0, high=1), CellSpec(labels=LABELS)
 
 # Form -> (columns after the id, what they may hold, how a valid cell is drawn)
 FORMS = {
@@ -21,16 +21,16 @@ FORMS = {
     "label": (["label"], LABEL, lambda rng: rng.choice(LABELS)),
     "map@2": (
         ["Id"],
-        Answer(labels=LABELS, separator=" ", least=1, most=2),
+        CellSpec(labels=LABELS, separator=" ", least=1, most=2),
         lambda rng: " ".join(rng.permutation(LABELS)[: rng.integers(1, 3)]),
     ),
     "several labels": (
         ["labels"],
-        Answer(labels=LABELS, separator=" "),
+        CellSpec(labels=LABELS, separator=" "),
         lambda rng: " ".join(rng.permutation(LABELS)[: rng.integers(0, 4)]),
     ),
-    "value": (["value"], Answer(), lambda rng: f"{rng.normal(0, 100):.3f}"),
-    "grade": (["grade"], Answer(low=0, high=4, whole=True), lambda rng: str(rng.integers(0, 5))),
+    "value": (["value"], CellSpec(), lambda rng: f"{rng.normal(0, 100):.3f}"),
+    "grade": (["grade"], CellSpec(low=0, high=4, whole=True), lambda rng: str(rng.integers(0, 5))),
 }
 NUMBERS = ("probability", "a column per class", "value", "grade")
 NAMES = ("label", "map@2", "several labels")

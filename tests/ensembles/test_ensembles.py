@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from podium import metrics, plugins
-from podium.ensembles import Loss
+from podium.ensembles import EnsembleObjective
 from podium.tasks import binary, multiclass
 
 METRIC = metrics.METRICS["log_loss"]
@@ -12,7 +12,7 @@ METRIC = metrics.METRICS["log_loss"]
 
 def make_loss(k):
     task = binary.Task(target="x") if k == 1 else multiclass.Task(target="x")
-    return Loss(lambda y, p: METRIC.loss(y, p, task), is_log_loss=True)
+    return EnsembleObjective(lambda y, p: METRIC.loss(y, p, task), is_log_loss=True)
 
 
 def make_bank(n=300, m=5, k=1, seed=0):
@@ -105,7 +105,7 @@ def test_weights_that_fit_noise_gain_naively_and_not_cross_fitted():
     y = rng.integers(0, 2, n)
     members = rng.random((400, n, 1)).astype(np.float32)
     accuracy, task = metrics.METRICS["accuracy"], binary.Task(target="x")
-    loss = Loss(lambda y, p: accuracy.loss(y, p, task))
+    loss = EnsembleObjective(lambda y, p: accuracy.loss(y, p, task))
     ensemble = plugins.make("ensembles", "hill_climb", {"rounds": 10}, "here", "method")
     naive = -loss(y, ensemble.fit(members, y, loss=loss, seed=0).combine(members))
     crossed = -loss(y, ensemble.cross_fit(members, y, rng.integers(0, 5, (n, 1)), loss=loss, seed=0))

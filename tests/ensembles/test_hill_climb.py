@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from podium import metrics
-from podium.ensembles import Loss
+from podium.ensembles import EnsembleObjective
 from podium.ensembles.hill_climb import Ensemble
 from podium.tasks import binary, multiclass
 
@@ -13,7 +13,9 @@ BINARY, MULTICLASS = binary.Task(target="x"), multiclass.Task(target="x")
 
 def loss(name, task, clip=None):
     metric = metrics.find(name, "here")
-    return Loss(lambda y, p: metric.loss(y, p, task), limits=clip or (0.0, 1.0), is_log_loss=name == "log_loss")
+    return EnsembleObjective(
+        lambda y, p: metric.loss(y, p, task), limits=clip or (0.0, 1.0), is_log_loss=name == "log_loss"
+    )
 
 
 def bank(rng, m, n, k):

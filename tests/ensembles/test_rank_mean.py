@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata, spearmanr
 
-from podium.ensembles import Loss
+from podium.ensembles import EnsembleObjective
 from podium.ensembles.rank_mean import Ensemble
 
-LOSS = Loss(lambda y, p: 0.0)
+LOSS = EnsembleObjective(lambda y, p: 0.0)
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ import pytest
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
-from podium.ensembles import Loss
+from podium.ensembles import EnsembleObjective
 from podium.ensembles.stack import Ensemble
 
-LOSS = Loss(lambda y, p: 0.0)
-ANY = Loss(lambda y, p: 0.0, limits=(-np.inf, np.inf))
+LOSS = EnsembleObjective(lambda y, p: 0.0)
+ANY = EnsembleObjective(lambda y, p: 0.0, limits=(-np.inf, np.inf))
 
 
 def case(k, n=400, m=3):

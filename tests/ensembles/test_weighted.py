@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import minimize
 
 from podium import metrics
-from podium.ensembles import Loss
+from podium.ensembles import EnsembleObjective
 from podium.ensembles.weighted import Ensemble
 from podium.tasks import binary
 
@@ -21,7 +21,7 @@ def case(m, n=500):
 
 
 def loss(name):
-    return Loss(lambda y, p: metrics.METRICS[name].loss(y, p, TASK), is_log_loss=name == "log_loss")
+    return EnsembleObjective(lambda y, p: metrics.METRICS[name].loss(y, p, TASK), is_log_loss=name == "log_loss")
 
 
 @pytest.mark.parametrize("m", [2, 6])

@@ -8,7 +8,7 @@ from podium import plugins
 from podium.errors import PodiumError
 from podium.features import extraction
 from podium.features.backbone import Backbone
-from podium.features.extraction import pixel_caches, settle, workers
+from podium.features.extraction import pixel_caches, resolve_auto, workers
 from podium.imaging.images import Resize, decode, resize
 from podium.imaging.views import VIEWS, apply
 
@@ -39,14 +39,14 @@ def machine(monkeypatch):
 def test_auto_takes_what_is_fastest_on_the_machine(machine, gpu, cpu, engine, precision):
     """OpenVINO on a CPU, in bfloat16 where it is native; Keras on a GPU, in float16 where bfloat16 is not."""
     machine(gpu, *cpu)
-    settled = settle(LITE, WHERE)
-    assert (settled.engine_name, settled.precision) == (engine, precision)
+    resolved = resolve_auto(LITE, WHERE)
+    assert (resolved.engine_name, resolved.precision) == (engine, precision)
 
 
 def test_auto_takes_the_one_engine_that_runs_the_network(machine):
     """Swin runs on Keras only, GPU or not."""
     machine(None, "float32")
-    assert settle(Backbone(network="swin_tiny"), WHERE).engine_name == "keras"
+    assert resolve_auto(Backbone(network="swin_tiny"), WHERE).engine_name == "keras"
 
 
 def test_auto_leaves_openvino_where_keras_runs_on_another_backend(machine, monkeypatch):
@@ -54,21 +54,21 @@ def test_auto_leaves_openvino_where_keras_runs_on_another_backend(machine, monke
     machine(None, "float32")
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     monkeypatch.setattr(plugins.find("engines", "keras", ""), "version", classmethod(lambda _: "keras on jax"))
-    assert settle(LITE, WHERE).engine_name == "keras"
+    assert resolve_auto(LITE, WHERE).engine_name == "keras"
 
 
 def test_what_params_name_is_taken(machine):
     """An explicit engine and precision win over what is faster."""
     machine(9.0, "bfloat16", "float32")
-    settled = settle(Backbone(network="efficientnet_lite0", engine="openvino", precision="float32"), WHERE)
-    assert (settled.engine_name, settled.precision) == ("openvino", "float32")
+    resolved = resolve_auto(Backbone(network="efficientnet_lite0", engine="openvino", precision="float32"), WHERE)
+    assert (resolved.engine_name, resolved.precision) == ("openvino", "float32")
 
 
 def test_a_precision_that_the_machine_cannot_run_names_the_param(machine):
     """One line: the param, what it asks for, and what there is."""
     machine(None, "float32")
     with pytest.raises(PodiumError) as caught:
-        settle(Backbone(network="efficientnet_lite0", precision="bfloat16"), WHERE)
+        resolve_auto(Backbone(network="efficientnet_lite0", precision="bfloat16"), WHERE)
     assert str(caught.value) == (
         "params.yaml: backbones.a.precision: openvino cannot run bfloat16 on this machine; choose one of: auto, float32"
     )
@@ -77,7 +77,7 @@ def test_a_precision_that_the_machine_cannot_run_names_the_param(machine):
 def test_an_engine_that_does_not_run_the_network_names_the_param():
     """Classical features run on NumPy only."""
     with pytest.raises(PodiumError, match=r"a\.engine: hog does not run on keras; choose one of: auto, numpy"):
-        settle(Backbone(network="hog", engine="keras"), WHERE)
+        resolve_auto(Backbone(network="hog", engine="keras"), WHERE)
 
 
 @pytest.mark.parametrize(
@@ -98,18 +98,20 @@ def test_an_engine_that_does_not_run_the_network_names_the_param():
 def test_every_choice_is_in_the_fingerprint(machine, change):
     """Whatever changes a row's numbers gives other rows."""
     machine(None, "float32", "bfloat16")
-    assert settle(Backbone(**{"network": "efficientnet_lite0", **change}), WHERE).fingerprint != _plain().fingerprint
+    assert (
+        resolve_auto(Backbone(**{"network": "efficientnet_lite0", **change}), WHERE).fingerprint != _plain().fingerprint
+    )
 
 
 def _plain():
-    return settle(LITE, WHERE)
+    return resolve_auto(LITE, WHERE)
 
 
 def test_writing_out_what_auto_chose_keeps_the_fingerprint(machine):
     """`auto` and the choice that it makes name the same rows; so do no px and the native px."""
     machine(None, "bfloat16", "float32")
     explicit = {"engine": "openvino", "precision": "bfloat16", "resize": {"px": 224}}
-    assert settle(Backbone(network="efficientnet_lite0", **explicit), WHERE).fingerprint == _plain().fingerprint
+    assert resolve_auto(Backbone(network="efficientnet_lite0", **explicit), WHERE).fingerprint == _plain().fingerprint
 
 
 def test_the_engines_and_the_decoders_versions_are_in_the_fingerprint(machine, monkeypatch):

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from podium import metrics, plugins
-from podium.ensembles import Blend, Ensemble, Loss, linear
-from podium.fitting.choose_ensemble import _error, judge
+from podium.ensembles import Blend, Ensemble, EnsembleObjective, linear
+from podium.fitting.choose_ensemble import _error, choose_ensemble
 from podium.tasks.binary import Task
 
 METRIC, TASK = metrics.METRICS["log_loss"], Task(target="x")
-LOSS = Loss(lambda y, p: METRIC.loss(y, p, TASK), is_log_loss=True)
+LOSS = EnsembleObjective(lambda y, p: METRIC.loss(y, p, TASK), is_log_loss=True)
 
 
 def make(names):
@@ -42,7 +42,7 @@ def case():
 
 def verdict(methods, case):
     members, y, folds = case
-    return judge(methods, members, y, folds, loss=LOSS, seed=0)
+    return choose_ensemble(methods, members, y, folds, loss=LOSS, seed=0)
 
 
 def test_hill_climbing_is_kept_where_it_beats_the_mean(case):
@@ -81,7 +81,7 @@ def test_another_method_must_gain_more_than_one_standard_error(case, better, cho
     class Other(Fixed):
         member: int = 2
 
-    found = judge({"hill_climb": Climb(), "other": Other()}, members, y, folds, loss=LOSS, seed=0)
+    found = choose_ensemble({"hill_climb": Climb(), "other": Other()}, members, y, folds, loss=LOSS, seed=0)
     assert found.method == chosen
     line = found.table.set_index("method").loc["other"]
     assert (line["gain"] > line["standard_error"]) == (chosen == "other")

@@ -45,15 +45,24 @@ def block_of(rows, n_views=1):
     """Return features whose first column is the row's number plus a tenth of the view's."""
     number = rows["row_id"].str[1:].astype(int).to_numpy()
     x = number[:, None, None] + 0.1 * np.arange(n_views)[None, :, None]
-    return crossfit.Block(rows["row_id"].to_numpy(object), np.repeat(x, 2, axis=2).astype(np.float32))
+    return crossfit.RowFeatures(rows["row_id"].to_numpy(object), np.repeat(x, 2, axis=2).astype(np.float32))
 
 
-def run(rows, head=None, table=None, *, learn=None, ask=None, seed=0):
+def run(rows, head=None, table=None, *, train_features=None, predict_features=None, seed=0):
     """Cross-fit over three plain folds."""
     table = folds.make(rows, "plain", K, seed=1) if table is None else table
-    learn = block_of(rows[rows["split"] != "test"]) if learn is None else learn
-    ask = block_of(rows[rows["split"] != "extra"]) if ask is None else ask
-    found = crossfit.cross_fit(head or Telling(), TASK, [], rows, table, learn=learn, ask=ask, seed=seed)
+    train_features = block_of(rows[rows["split"] != "test"]) if train_features is None else train_features
+    predict_features = block_of(rows[rows["split"] != "extra"]) if predict_features is None else predict_features
+    found = crossfit.cross_fit(
+        head or Telling(),
+        TASK,
+        [],
+        rows,
+        table,
+        train_features=train_features,
+        predict_features=predict_features,
+        seed=seed,
+    )
     return found.set_index("row_id")
 
 
@@ -92,8 +101,8 @@ def test_out_of_fold_is_the_mean_over_repeats_and_test_over_all_models():
 def test_train_rows_are_predicted_from_the_test_views_like_test_rows():
     """Two views to train on, three to predict from, averaged for both kinds of row."""
     rows = rows_of(split=["train"] * 9 + ["test"] * 3)
-    learn, ask = block_of(rows[:9], n_views=2), block_of(rows, n_views=3)
-    found = run(rows, learn=learn, ask=ask)
+    train_features, predict_features = block_of(rows[:9], n_views=2), block_of(rows, n_views=3)
+    found = run(rows, train_features=train_features, predict_features=predict_features)
     assert np.allclose(found["y"].to_numpy() % 1, 0.1, atol=1e-3)
     assert len(Telling.seen[0].x) == 6 * 2
     first = Telling.seen[0]
@@ -104,8 +113,8 @@ def test_train_rows_are_predicted_from_the_test_views_like_test_rows():
 def test_views_are_rows_of_their_own_or_their_mean_one_row():
     """`views: mean` asks a head once a row, for the mean of the row's features over its views."""
     rows = rows_of(split=["train"] * 9 + ["test"] * 3)
-    learn, ask = block_of(rows[:9], n_views=2), block_of(rows, n_views=3)
-    found = run(rows, Telling(views="mean"), learn=learn, ask=ask)
+    train_features, predict_features = block_of(rows[:9], n_views=2), block_of(rows, n_views=3)
+    found = run(rows, Telling(views="mean"), train_features=train_features, predict_features=predict_features)
     assert np.allclose(found["y"].to_numpy() % 1, 0.1, atol=1e-3)
     assert np.allclose(Telling.seen[0].x[:, 0] % 1, 0.05, atol=1e-3)
     assert len(Telling.seen[0].x) == 6
@@ -128,7 +137,7 @@ def test_rows_without_features_or_weight():
     rows = rows_of(split=["train"] * 9 + ["test"] * 3)
     rows.loc[1, "weight"] = 0.0
     here = rows[~rows["row_id"].isin(["r00", "r10"])]
-    found = run(rows, learn=block_of(here[here["split"] == "train"]), ask=block_of(here))
+    found = run(rows, train_features=block_of(here[here["split"] == "train"]), predict_features=block_of(here))
     assert sorted(found.index) == sorted(here["row_id"])
     assert not {0, 1} & set(np.concatenate([seen(model) for model in range(K)]))
 
@@ -172,7 +181,9 @@ def test_a_class_that_no_training_row_has_is_one_line():
     table = folds.make(rows, "plain", K, seed=1)
     features = block_of(rows[:10])
     with pytest.raises(PodiumError, match="have no 'dog'"):
-        crossfit.cross_fit(Telling(), task, ["cat", "dog"], rows, table, learn=features, ask=features, seed=0)
+        crossfit.cross_fit(
+            Telling(), task, ["cat", "dog"], rows, table, train_features=features, predict_features=features, seed=0
+        )
 
 
 def features_of(index, values):
@@ -188,7 +199,7 @@ def test_features_meet_rows_by_id_and_images_of_a_row_are_averaged_per_view():
     """Row z has images a and c; the order of the file, the images and the views does not matter."""
     index = [("a", "flip"), ("a", "id"), ("b", "flip"), ("b", "id"), ("c", "flip"), ("c", "id"), ("d", "id")]
     features = features_of(index, [1, 2, 3, 4, 5, 8, 99])
-    found = crossfit.block(features, IMAGES.iloc[::-1], ("id", "flip"), "f.h5")
+    found = crossfit.row_features(features, IMAGES.iloc[::-1], ("id", "flip"), "f.h5")
     assert found.row_id.tolist() == ["y", "z"]
     assert found.x[:, :, 0].tolist() == [[4, 3], [5, 3]]
     assert found.x.dtype == np.float32
@@ -201,13 +212,13 @@ def test_a_lacking_view_is_one_line():
     """It names the file, the view and the image."""
     features = features_of([("a", "id"), ("b", "id")], [1, 2])
     with pytest.raises(PodiumError, match=r"f\.h5: no view 'id' of image_id 'c'"):
-        crossfit.block(features, IMAGES, ("id",), "f.h5")
+        crossfit.row_features(features, IMAGES, ("id",), "f.h5")
 
 
 def test_backbones_are_put_side_by_side_by_id():
     """Whatever the order in which each holds the rows."""
-    one = crossfit.Block(np.array(["a", "b"]), np.array([[[1.0]], [[2.0]]]))
-    two = crossfit.Block(np.array(["b", "a"]), np.array([[[20.0, 21.0]], [[10.0, 11.0]]]))
+    one = crossfit.RowFeatures(np.array(["a", "b"]), np.array([[[1.0]], [[2.0]]]))
+    two = crossfit.RowFeatures(np.array(["b", "a"]), np.array([[[20.0, 21.0]], [[10.0, 11.0]]]))
     assert crossfit.fused([one, two]).x[:, 0].tolist() == [[1, 10, 11], [2, 20, 21]]
 
 

@@ -25,7 +25,7 @@ from podium.contracts.tables import IMAGES, VIEWS
 from podium.errors import PodiumError
 from podium.features import extraction
 from podium.features.backbone import Backbone
-from podium.features.extraction import settle
+from podium.features.extraction import resolve_auto
 from podium.imaging import images, views
 from podium.stages import extract
 
@@ -336,9 +336,9 @@ print(sorted({"keras", "tensorflow", "sklearn", "cv2"} & set(sys.modules)))
 
 def test_a_cached_backbone_loads_no_network(toy):
     """Where every row is cached, neither Keras nor TensorFlow is imported, and no weights are read."""
-    settled = settle(Backbone(network="efficientnet_lite0"), "")
+    resolved = resolve_auto(Backbone(network="efficientnet_lite0"), "")
     keys = extract._plan("toy")["key"]
-    cache = extract.RowCache(paths.cache() / "rows" / settled.fingerprint, paths.cache())
+    cache = extract.RowCache(paths.cache() / "rows" / resolved.fingerprint, paths.cache())
     cache.put(list(keys), np.random.default_rng(0).random((len(keys), 1280), dtype=np.float32))
     done = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"

@@ -148,10 +148,10 @@ def test_the_images_of_a_row_share_its_weight(given):
     IMAGES.write(images, paths.data("toy", "images.parquet"))
     work = finetune.read(make_config(), "tiny")
     model = next(model for model in work.models if "r00" not in model.split.valid)
-    learn, _, _ = model.learn
-    of = work.images["row_id"].to_numpy(object)[learn.place]
+    train_set, _, _ = model.examples
+    of = work.images["row_id"].to_numpy(object)[train_set.place]
     alone = next(name for name in of if name != "r00")
-    assert learn.weight[of == "r00"].sum() == pytest.approx(learn.weight[of == alone].sum(), rel=1e-5)
+    assert train_set.weight[of == "r00"].sum() == pytest.approx(train_set.weight[of == alone].sum(), rel=1e-5)
     assert (of == "r00").sum() == 3
 
 
@@ -161,14 +161,14 @@ def test_class_weights_balance_the_classes(given):
     labels = dict(rows.attrs)
     rows.loc[rows["row_id"].isin([f"r{k:02d}" for k in range(10, 30)]), "y"] = 1.0
     ROWS.write(rows, paths.data("toy", "rows.parquet"), labels)
-    learn, _, _ = finetune.read(make_config(class_weight="balanced"), "tiny").models[0].learn
-    sums = [learn.weight[learn.stratum == code].sum() for code in (0, 1)]
+    train_set, _, _ = finetune.read(make_config(class_weight="balanced"), "tiny").models[0].examples
+    sums = [train_set.weight[train_set.stratum == code].sum() for code in (0, 1)]
     assert sums[0] == pytest.approx(sums[1], rel=1e-5)
-    learn, _, _ = finetune.read(make_config(class_weight={"red": 3}), "tiny").models[0].learn
-    means = [learn.weight[learn.stratum == code].mean() for code in (0, 1)]
+    train_set, _, _ = finetune.read(make_config(class_weight={"red": 3}), "tiny").models[0].examples
+    means = [train_set.weight[train_set.stratum == code].mean() for code in (0, 1)]
     assert means[0] == pytest.approx(3 * means[1], rel=1e-5)
     with pytest.raises(PodiumError, match=r"tiny\.class_weight: no label 'green'; choose from: 'red', 'blue'"):
-        _ = finetune.read(make_config(class_weight={"green": 3}), "tiny").models[0].learn
+        _ = finetune.read(make_config(class_weight={"green": 3}), "tiny").models[0].examples
 
 
 def test_early_stopping_judges_by_whole_groups_of_the_training_rows(given):
@@ -180,9 +180,9 @@ def test_early_stopping_judges_by_whole_groups_of_the_training_rows(given):
     work = finetune.read(make_config(patience=2), "tiny")
     group = work.images.merge(rows[["row_id", "group"]], on="row_id")["group"].to_numpy(object)
     for model in work.models:
-        learn, judge, _ = model.learn
-        assert set(group[learn.place]).isdisjoint(group[judge.place])
-        ids = work.images["row_id"].to_numpy(object)[np.concatenate([learn.place, judge.place])]
+        train_set, valid_set, _ = model.examples
+        assert set(group[train_set.place]).isdisjoint(group[valid_set.place])
+        ids = work.images["row_id"].to_numpy(object)[np.concatenate([train_set.place, valid_set.place])]
         assert set(ids) == set(model.split.train)
 
 

@@ -6,7 +6,7 @@ import py7zr
 import pytest
 
 from podium.errors import PodiumError
-from podium.storage.archives import settle
+from podium.storage.archives import repack
 from podium.storage.raw import Raw
 
 FILES = {"train/b.txt": b"bee", "train/a.txt": b"a" * 100_000, "train/deep/empty.txt": b""}
@@ -58,7 +58,7 @@ def contents(folder):
 def test_tar_and_7z_become_a_zip_that_is_read_in_place(tmp_path, name, data):
     """The same members with the same bytes, and the original is gone."""
     (tmp_path / name).write_bytes(data)
-    settle(tmp_path)
+    repack(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["data.zip"]
     found = contents(tmp_path)
     found.pop("data.zip#train", None)
@@ -70,7 +70,7 @@ def test_repacking_gives_the_same_bytes_each_time(tmp_path):
     for folder in (tmp_path / "one", tmp_path / "two"):
         folder.mkdir()
         (folder / "data.tgz").write_bytes(tarred(FILES))
-        settle(folder)
+        repack(folder)
     assert (tmp_path / "one/data.zip").read_bytes() == (tmp_path / "two/data.zip").read_bytes()
 
 
@@ -78,7 +78,7 @@ def test_a_zip_of_images_stays_as_it_is(tmp_path):
     """Nothing is unpacked that can be read in place."""
     data = zipped(FILES)
     (tmp_path / "data.zip").write_bytes(data)
-    settle(tmp_path)
+    repack(tmp_path)
     assert (tmp_path / "data.zip").read_bytes() == data
 
 
@@ -86,7 +86,7 @@ def test_archives_in_archives_come_out(tmp_path):
     """As Kaggle sends them: tables beside train.7z and test.zip, in one zip with a name of its own."""
     nested = {"labels.csv": b"id\n", "in/train.7z": sevened(FILES), "in/test.zip": zipped({"t/1.txt": b"one"})}
     (tmp_path / "competition.zip").write_bytes(zipped({"all/competition.zip": zipped(nested)}))
-    settle(tmp_path)
+    repack(tmp_path)
     assert contents(tmp_path) == {
         "all/labels.csv": b"id\n",
         "all/in/test.zip#t/1.txt": b"one",
@@ -97,7 +97,7 @@ def test_archives_in_archives_come_out(tmp_path):
 def test_a_zip_may_hold_one_of_its_own_name(tmp_path):
     """The outer archive makes room for the inner one."""
     (tmp_path / "data.zip").write_bytes(zipped({"data.zip": zipped({"a.txt": b"a"})}))
-    settle(tmp_path)
+    repack(tmp_path)
     assert contents(tmp_path) == {"data.zip#a.txt": b"a"}
 
 
@@ -109,7 +109,7 @@ def test_a_link_in_a_tar_stays_behind(tmp_path):
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         archive.addfile(link)
     (tmp_path / "data.tar").write_bytes(file.getvalue())
-    settle(tmp_path)
+    repack(tmp_path)
     assert contents(tmp_path) == {}
 
 
@@ -127,7 +127,7 @@ def test_no_member_leaves_its_folder(tmp_path, monkeypatch, name, kind):
     data = {"tar": tarred, "zip": zipped, "7z": lambda files: sevened({"ok.txt": b"x"} | files)}[kind](files)
     (folder / f"data.{kind}").write_bytes(data)
     with pytest.raises(PodiumError, match=rf"^data\.{kind}: the member .* leads out of its folder"):
-        settle(folder)
+        repack(folder)
     assert [path.name for path in tmp_path.iterdir()] == ["raw"]
     assert [path.name for path in folder.iterdir()] == [f"data.{kind}"]
 
@@ -147,7 +147,7 @@ def test_a_damaged_archive_is_refused_by_name(tmp_path, name, data):
     """Cut short, or something else with an archive's name."""
     (tmp_path / name).write_bytes(data)
     with pytest.raises(PodiumError, match=rf"^{name}: a damaged archive, or none at all .*download it again$"):
-        settle(tmp_path)
+        repack(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
@@ -157,7 +157,7 @@ def test_a_flipped_byte_in_a_nested_archive_is_found(tmp_path):
     data[60] ^= 255
     (tmp_path / "data.zip").write_bytes(bytes(data))
     with pytest.raises(PodiumError, match=r"^data\.zip: a damaged archive"):
-        settle(tmp_path)
+        repack(tmp_path)
 
 
 def test_names_that_meet_are_refused(tmp_path):
@@ -165,12 +165,12 @@ def test_names_that_meet_are_refused(tmp_path):
     (tmp_path / "labels.csv").write_text("mine")
     (tmp_path / "data.zip").write_bytes(zipped({"labels.csv": b"theirs", "inner.zip": zipped({})}))
     with pytest.raises(PodiumError, match=r"data\.zip: it holds labels\.csv, which the download or another archive"):
-        settle(tmp_path)
+        repack(tmp_path)
     (tmp_path / "data.zip").unlink(missing_ok=True)
     (tmp_path / "x.zip").write_bytes(zipped(FILES))
     (tmp_path / "x.tgz").write_bytes(tarred(FILES))
     with pytest.raises(PodiumError, match=r"x\.tgz: x\.zip is there already"):
-        settle(tmp_path)
+        repack(tmp_path)
 
 
 def test_endless_nesting_ends(tmp_path):
@@ -180,4 +180,4 @@ def test_endless_nesting_ends(tmp_path):
         data = zipped({f"{depth}.zip": data})
     (tmp_path / "data.zip").write_bytes(data)
     with pytest.raises(PodiumError, match="more than 5 deep"):
-        settle(tmp_path)
+        repack(tmp_path)

@@ -11,7 +11,7 @@ ROWS = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
 
 @pytest.fixture
 def folders(tmp_path):
-    return tmp_path / "cache", tmp_path / "spare"
+    return tmp_path / "cache", tmp_path / "fallback_dir"
 
 
 def files(folder):
@@ -84,15 +84,15 @@ def test_what_a_killed_run_left_unfinished_is_ignored(folders):
 
 def test_a_cache_that_cannot_be_written_is_read_and_the_rest_goes_to_the_spare_folder(folders):
     """Old rows are reused, new ones are found too, and the reason is kept for the user."""
-    folder, spare = folders
-    RowCache(folder, spare).put(KEYS[:3], ROWS[:3])
-    cache = RowCache(folder, spare)
+    folder, fallback_dir = folders
+    RowCache(folder, fallback_dir).put(KEYS[:3], ROWS[:3])
+    cache = RowCache(folder, fallback_dir)
     cache._folder = folder / "nowhere"
     (folder / "nowhere").write_text("a file where the folder should be")  # refused even to root, unlike a mode
     cache.put(KEYS[3:], ROWS[3:])
     assert all(key in cache for key in KEYS)
-    assert isinstance(cache.complaint, OSError)
-    assert len(files(spare)) == 1
+    assert isinstance(cache.write_error, OSError)
+    assert len(files(fallback_dir)) == 1
 
 
 def test_a_full_disk_is_told_and_what_was_stored_stays(folders, monkeypatch):

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from podium import metrics
-from podium.contracts.submission import Answer
+from podium.contracts.submission import CellSpec
 from podium.tasks.ordinal import Task
 
 TASK = Task(target="grade", low=0, high=4)
@@ -54,5 +54,5 @@ def test_a_submission_holds_whole_grades():
     predictions = pd.DataFrame({"row_id": list("abcd"), "split": "test", "y": np.float32([-1, 0.4, 2.6, 9])})
     answer = TASK.submission(predictions, [], ["diagnosis"])
     assert answer["diagnosis"].tolist() == [0, 0, 3, 4]
-    assert TASK.answers([], ["diagnosis"]) == {"diagnosis": Answer(low=0, high=4, whole=True)}
+    assert TASK.cell_specs([], ["diagnosis"]) == {"diagnosis": CellSpec(low=0, high=4, whole=True)}
     assert TASK.read_submission(answer.astype(str), []).tolist() == [[0], [0], [3], [4]]

@@ -22,21 +22,21 @@ def toy():
     y = np.repeat([0, 1], 20)
     means = np.array([[160, 100, 90], [90, 100, 160]])[y][:, None, None]
     pixels = rng.normal(means, 30, (40, PX, PX, 3)).clip(0, 255).astype(np.uint8)
-    learn = Examples(np.arange(40), y[:, None].astype(np.float32), np.ones(40, np.float32), y)
-    return SimpleNamespace(pixels=pixels, y=y, learn=learn)
+    train_set = Examples(np.arange(40), y[:, None].astype(np.float32), np.ones(40, np.float32), y)
+    return SimpleNamespace(pixels=pixels, y=y, train_set=train_set)
 
 
 @pytest.fixture
 def job(toy, tmp_path):
     """Return the function that makes a job from settings; `learn` and `judge` are those of the toy, or given."""
 
-    def make(*, task="binary", n_outputs=1, learn=None, judge=None, folder="job", **settings):
-        trunk = find(Finetune(**SPEC | settings), "params.yaml: finetunes.toy")
+    def make(*, task="binary", n_outputs=1, train_set=None, valid_set=None, folder="job", **settings):
+        encoder = find(Finetune(**SPEC | settings), "params.yaml: finetunes.toy")
         return Job(
-            build=lambda: Model(trunk, task, n_outputs, seed=3),
+            build=lambda: Model(encoder, task, n_outputs, seed=3),
             pixels=toy.pixels,
-            learn=learn or toy.learn,
-            judge=judge,
+            train_set=train_set or toy.train_set,
+            valid_set=valid_set,
             seed=3,
             folder=tmp_path / folder,
             where="params.yaml: finetunes.toy",

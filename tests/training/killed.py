@@ -17,7 +17,7 @@ folder, fatal = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else -1
 rng = np.random.default_rng(0)
 y = np.arange(40) % 2
 pixels = (rng.integers(0, 200, (40, 16, 16, 3)) + 50 * y[:, None, None, None]).astype(np.uint8)
-trunk = find(
+encoder = find(
     Finetune(
         network="lenet",
         resize={"px": 16},
@@ -42,10 +42,10 @@ def watch(step):
 
 train(
     Job(
-        build=lambda: Model(trunk, "binary", 1, seed=5),
+        build=lambda: Model(encoder, "binary", 1, seed=5),
         pixels=pixels,
-        learn=Examples(np.arange(40), y[:, None].astype(np.float32), np.ones(40, np.float32), y),
-        judge=None,
+        train_set=Examples(np.arange(40), y[:, None].astype(np.float32), np.ones(40, np.float32), y),
+        valid_set=None,
         seed=5,
         folder=folder,
         where="toy",

@@ -281,9 +281,9 @@ def test_the_sheet_shows_pictures_beside_what_became_of_them():
     """One line a picture, six columns, the first as it is."""
     black = np.zeros((2, PX, PX, 3), np.uint8)
     augmentation = Augmentation.model_validate([{"erasing": {"chance": 1, "area": 0.5}}])
-    sheet = cv2.imdecode(np.frombuffer(augmentation.sheet(black, seed=0), np.uint8), cv2.IMREAD_COLOR)
+    sheet = cv2.imdecode(np.frombuffer(augmentation.contact_sheet(black, seed=0), np.uint8), cv2.IMREAD_COLOR)
     assert sheet.shape == (24 + 2 * 164, 6 * 164, 3)
     cells = sheet[24 : 24 + 160].reshape(160, 6, 164, 3)[:, :, :160]
     assert cells[:, 0].max() == 0
     assert (cells[:, 1:].max(axis=(0, 2, 3)) > 30).all()
-    assert augmentation.sheet(black, seed=0) == augmentation.sheet(black, seed=0)
+    assert augmentation.contact_sheet(black, seed=0) == augmentation.contact_sheet(black, seed=0)

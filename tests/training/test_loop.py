@@ -49,8 +49,8 @@ def test_every_kind_of_task_is_learnt(trained, toy, task):
         "multilabel": np.column_stack([y, 1 - y]),
         "regression": 2 * y[:, None] - 1,
     }
-    learn = replace(toy.learn, target=target[task].astype(np.float32))
-    _, steps = trained(task=task, n_outputs=target[task].shape[1], learn=learn, epochs=15)
+    train_set = replace(toy.train_set, target=target[task].astype(np.float32))
+    _, steps = trained(task=task, n_outputs=target[task].shape[1], train_set=train_set, epochs=15)
     assert steps[-1].loss < 0.4 * steps[4].loss
 
 
@@ -91,29 +91,31 @@ def test_a_finished_network_is_not_trained_again(trained):
 
 def test_early_stopping_keeps_the_best_epoch_of_images_it_never_learns_from(trained, toy, job):
     """Judged by images with turned labels, the first epochs are the best: the weights kept are theirs."""
-    judge = toy.learn.of(np.arange(40) % 4 == 0)
-    judge = replace(judge, target=1 - judge.target)
-    learn = toy.learn.of(np.arange(40) % 4 > 0)
-    model, _ = trained(learn=learn, judge=judge, epochs=20, patience=2, batch=5)
+    valid_set = toy.train_set.of(np.arange(40) % 4 == 0)
+    valid_set = replace(valid_set, target=1 - valid_set.target)
+    train_set = toy.train_set.of(np.arange(40) % 4 > 0)
+    model, _ = trained(train_set=train_set, valid_set=valid_set, epochs=20, patience=2, batch=5)
     curve = checkpoints.load(final(job().folder))[1]["curve"]
     losses = [line["valid_loss"] for line in curve]
     best = int(np.argmin(losses))
     assert len(curve) == best + 3 < 20
-    assert model.loss(toy.pixels[judge.place], judge.target, judge.weight) == pytest.approx(losses[best], rel=1e-5)
+    assert model.loss(toy.pixels[valid_set.place], valid_set.target, valid_set.weight) == pytest.approx(
+        losses[best], rel=1e-5
+    )
 
 
 def test_a_loss_that_is_no_number_stops_at_its_step(trained, job):
     """One line, and the weights of the epochs before are kept."""
     with pytest.raises(PodiumError) as caught:
-        trained(learning_rate=1e30, warmup_epochs=0, rise=0.0)
+        trained(learning_rate=1e30, head_epochs=0, warmup_fraction=0.0)
     assert "finetunes.toy: the loss is nan in epoch 1, step " in str(caught.value)
     assert "\n" not in str(caught.value)
     spoilt = job(folder="spoilt", epochs=2)
-    spoilt = replace(spoilt, learn=replace(spoilt.learn, target=spoilt.learn.target.copy()))
+    spoilt = replace(spoilt, train_set=replace(spoilt.train_set, target=spoilt.train_set.target.copy()))
 
     def watch(step):
         if step.epoch == 1:
-            spoilt.learn.target[:] = np.nan
+            spoilt.train_set.target[:] = np.nan
 
     with pytest.raises(PodiumError, match=r"in epoch 2, step \d of 5.*the weights after epoch 1 are kept in"):
         train(spoilt, watch)

@@ -6,16 +6,16 @@ import keras
 import numpy as np
 import pytest
 
-from podium.backbones.network import KerasNetwork
+from podium.backbones.network import PretrainedNetwork
 from podium.training import Finetune
-from podium.training.encoder import Trunk, find
+from podium.training.encoder import Encoder, find
 from podium.training.model import Model
 from podium.training.phases import Phase
 
 PX = 32
 
 
-class _Tiny(KerasNetwork):
+class _Tiny(PretrainedNetwork):
     """Two convolutions with batch norm, as a row of the table would have them; its weights are drawn by the seed."""
 
     @property
@@ -50,8 +50,8 @@ def made():
     )
 
     def make(**settings):
-        spec = Finetune(**{"network": "tiny", "batch": 8, "learning_rate": 0.1, "rise": 0.0} | settings)
-        return Model(Trunk(spec, _Tiny(native_px=PX, width=6)), "binary", 1, seed=1)
+        spec = Finetune(**{"network": "tiny", "batch": 8, "learning_rate": 0.1, "warmup_fraction": 0.0} | settings)
+        return Model(Encoder(spec, _Tiny(native_px=PX, width=6)), "binary", 1, seed=1)
 
     return SimpleNamespace(model=make, batch=batch)
 
@@ -140,9 +140,9 @@ def test_standardised_features_are_what_the_head_sees(made):
 def test_pooling_and_layers_are_the_tables(made):
     """Two layers, pooled and side by side, as extraction pools them."""
     model = made.model(layers=["low", "high"], pooling="max")
-    maps = model.trunk.network.trunk(PX, ("low", "high"), pretrained=True)
+    maps = model.encoder.network.trunk(PX, ("low", "high"), pretrained=True)
     maps.set_weights([weight for layer, _ in model._layers for weight in layer.get_weights()])
-    found = maps(model.trunk.network.preprocess(made.batch[0]))
+    found = maps(model.encoder.network.preprocess(made.batch[0]))
     by_hand = np.concatenate([np.asarray(found[name]).max(axis=(1, 2)) for name in ("low", "high")], axis=1)
     assert model.features(made.batch[0]) == pytest.approx(by_hand, abs=1e-5)
 
@@ -159,7 +159,7 @@ def test_the_average_of_weights_stands_in_for_them(made):
     with model.averaged():
         assert np.array(model._head.kernel) == pytest.approx(mean, rel=1e-5)
     assert (np.array(model._head.kernel) == states[2]).all()
-    model.settle()
+    model.apply_ema()
     assert np.array(model._head.kernel) == pytest.approx(mean, rel=1e-5)
 
 

@@ -42,12 +42,12 @@ def test_accumulated_gradients_step_once():
 
 def test_the_rate_rises_and_then_falls_to_nothing():
     """A tenth of the steps up, a half cosine down."""
-    rate = schedule("cosine", 0.5, n_steps=100, rise=0.1)
+    rate = schedule("cosine", 0.5, n_steps=100, warmup_fraction=0.1)
     assert [float(rate(step)) for step in (0, 5, 10, 55, 100)] == pytest.approx([0, 0.25, 0.5, 0.25, 0], abs=1e-6)
 
 
 def test_a_constant_rate_may_rise_too():
     """Or be a number."""
-    rate = schedule("constant", 0.5, n_steps=100, rise=0.1)
+    rate = schedule("constant", 0.5, n_steps=100, warmup_fraction=0.1)
     assert [float(rate(step)) for step in (5, 10, 99)] == pytest.approx([0.25, 0.5, 0.5])
-    assert schedule("constant", 0.5, n_steps=100, rise=0.0) == 0.5
+    assert schedule("constant", 0.5, n_steps=100, warmup_fraction=0.0) == 0.5

@@ -9,8 +9,8 @@ from podium.training.phases import phases
 
 
 def planned(**settings):
-    trunk = find(Finetune(**{"network": "efficientnet_lite0"} | settings), "params.yaml: finetunes.a")
-    return [(phase.name, list(phase.epochs), phase.depth) for phase in phases(trunk)]
+    encoder = find(Finetune(**{"network": "efficientnet_lite0"} | settings), "params.yaml: finetunes.a")
+    return [(phase.name, list(phase.epochs), phase.depth) for phase in phases(encoder)]
 
 
 def test_a_pretrained_network_warms_its_head_up_first():
@@ -20,7 +20,7 @@ def test_a_pretrained_network_warms_its_head_up_first():
 
 def test_layers_are_unfrozen_by_depth_in_equal_shares():
     """Each name of `unfreeze` opens a phase; the last takes what is left over."""
-    assert planned(epochs=6, warmup_epochs=1, unfreeze=["block7", "block5"]) == [
+    assert planned(epochs=6, head_epochs=1, unfreeze=["block7", "block5"]) == [
         ("head", [0], 9),
         ("block7", [1, 2], 7),
         ("block5", [3, 4, 5], 5),
@@ -63,4 +63,4 @@ def test_a_choice_that_a_network_has_no_answer_to_is_named(settings, told):
 def test_too_few_epochs_for_the_phases():
     """A phase without an epoch would never be trained."""
     with pytest.raises(ValueError, match="`epochs`: 2 are too few"):
-        Finetune(network="efficientnet_lite0", epochs=2, warmup_epochs=1, unfreeze=["block7", "block5"])
+        Finetune(network="efficientnet_lite0", epochs=2, head_epochs=1, unfreeze=["block7", "block5"])

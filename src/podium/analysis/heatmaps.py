@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from podium.backbones.network import KerasNetwork
+from podium.backbones.network import PretrainedNetwork
 from podium.features.extraction import Extraction, Image, Row
 from podium.heads import Predict
 from podium.imaging.images import Reader, Resize
-from podium.training.encoder import Trunk
+from podium.training.encoder import Encoder
 from podium.training.finetuning import FoldModel
 
 _STEP = 0.1  # of the way to a place's part: far enough for float32, near enough to stay out of saturation
@@ -85,7 +85,7 @@ def score_of_head(predict: Predict, kind: str) -> Score:
 
 def score_of_finetune(model: FoldModel) -> Score:
     """Return the score of a fold's network."""
-    is_multiclass = model.of.task.kind == "multiclass"
+    is_multiclass = model.finetuning.task.kind == "multiclass"
     return lambda x: _among(model.logits(x)) if is_multiclass else model.logits(x)
 
 
@@ -115,11 +115,11 @@ def _spread(places: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return np.asarray(places[np.ix_(rows, columns)])
 
 
-def pooling(of: Extraction | Trunk) -> str | None:
+def pooling(of: Extraction | Encoder) -> str | None:
     """Return how feature maps became the features, or None where heatmaps cannot show it."""
     if isinstance(of, Extraction):
-        named = of.pooling if isinstance(of.network, KerasNetwork) else None
-    elif isinstance(of.network, KerasNetwork):
+        named = of.pooling if isinstance(of.network, PretrainedNetwork) else None
+    elif isinstance(of.network, PretrainedNetwork):
         named = of.description["pooling"]
     else:
         named = "avg" if of.network.ends_in_map else None
@@ -150,20 +150,20 @@ def maps_of(
 
 
 def maps_of_finetune(model: FoldModel, pixels: np.ndarray) -> Iterator[list[np.ndarray]]:
-    """Yield the feature maps of each image `(n, px, px, 3)`, as `maps_of` does, from a fold's own trunk."""
+    """Yield the feature maps of each image `(n, px, px, 3)`, as `maps_of` does, from a fold's own encoder."""
     import keras
 
-    trunk, network = model.of.trunk, model.of.trunk.network
-    if isinstance(network, KerasNetwork):
-        inner = network.trunk(trunk.px, trunk.depths, pretrained=False)
-        images = keras.Input((trunk.px, trunk.px, 3))
+    encoder, network = model.finetuning.encoder, model.finetuning.encoder.network
+    if isinstance(network, PretrainedNetwork):
+        inner = network.trunk(encoder.px, encoder.depths, pretrained=False)
+        images = keras.Input((encoder.px, encoder.px, 3))
         maps = inner(network.preprocess(images))
-        eye = keras.Model(images, [maps[layer] for layer in trunk.spec.layers or network.layers[-1:]])
+        eye = keras.Model(images, [maps[layer] for layer in encoder.spec.layers or network.layers[-1:]])
     else:
-        whole = network.build(trunk.px)
+        whole = network.build(encoder.px)
         eye = keras.Model(whole.input, [whole.layers[-1].input])
     arrays, _ = model.kept
-    for n, variable in enumerate(eye.variables):  # the trunk's come first in a checkpoint
+    for n, variable in enumerate(eye.variables):  # the encoder's come first in a checkpoint
         variable.assign(arrays[f"model/{n}"])
     for image in pixels:
         found = eye.predict_on_batch(image[None])  # Keras returns one map as it is, several as a list
@@ -182,7 +182,7 @@ def _as_map(places: np.ndarray, network: Any) -> np.ndarray:
 def _shapes(extraction: Extraction) -> list[tuple[int, ...]]:
     """Return height, width and depth of each layer's map."""
     network = extraction.network
-    assert isinstance(network, KerasNetwork)
+    assert isinstance(network, PretrainedNetwork)
     outputs = network.trunk(extraction.px, extraction.layers, pretrained=False).output
     empty = (np.empty(outputs[layer].shape[1:], np.float32) for layer in extraction.layers)
     return [_as_map(one, network).shape for one in empty]

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from podium.errors import shown
+from podium.errors import preview
 from podium.imaging.duplicates import clusters, equal_pairs, near_pairs
 
 _LARGE = 0.60  # AUC: what a person would call telling
@@ -71,7 +71,9 @@ def groups(rows: pd.DataFrame, folds: pd.DataFrame) -> list[Finding]:
     split = sorted(set(spread[spread > 1].reset_index()["group"]))
     if not split:
         return []
-    return [Finding("groups", "alarm", f"{len(split)} groups are split over folds: {shown(split)}", {"groups": split})]
+    return [
+        Finding("groups", "alarm", f"{len(split)} groups are split over folds: {preview(split)}", {"groups": split})
+    ]
 
 
 def metadata(facts: pd.DataFrame, y: np.ndarray) -> list[Finding]:
@@ -114,7 +116,7 @@ def adversarial(train: np.ndarray, test: np.ndarray, ids: Iterable[str], where: 
     order = np.argsort(-np.abs(p - np.median(p)), kind="stable")[:20]
     telling = np.array(list(ids), dtype=object)[order].tolist()
     message = (
-        f"{where}: train and test can be told apart: AUC {found:.3f} ± {error:.3f}; most clearly by {shown(telling)}"
+        f"{where}: train and test can be told apart: AUC {found:.3f} ± {error:.3f}; most clearly by {preview(telling)}"
     )
     return [Finding("adversarial validation", "alarm", message, {"auc": found, "rows": telling})]
 
@@ -131,7 +133,7 @@ def alike(x: np.ndarray, ids: Iterable[str], where: str) -> list[Finding]:
     if not pairs:
         return []
     nearest = [(a, b, round(cosine, 4)) for cosine, a, b in sorted(pairs, reverse=True)[:20]]
-    message = f"{where}: pairs of images with nearly the same features: {shown([f'{a} {b}' for a, b, _ in nearest])}"
+    message = f"{where}: pairs of images with nearly the same features: {preview([f'{a} {b}' for a, b, _ in nearest])}"
     return [Finding("features nearly the same", "note", message, {"pairs": nearest, "number": len(pairs)})]
 
 
@@ -184,7 +186,7 @@ def certificate(table: pd.DataFrame) -> list[Finding]:
     if leaked.empty:
         return []
     ids = sorted(set(leaked["row_id"]))
-    message = f"{len(ids)} rows were predicted by models that saw their group or picture: {shown(ids)}"
+    message = f"{len(ids)} rows were predicted by models that saw their group or picture: {preview(ids)}"
     return [Finding("seen rows", "alarm", message, {"rows": ids})]
 
 
@@ -290,6 +292,6 @@ def _pairs(check: str, level: Literal["alarm", "note"], pairs: pd.DataFrame) -> 
     if pairs.empty:
         return []
     exact = int((pairs["kind"] == "exact").sum())
-    examples = shown([f"{a} = {b}" for a, b in zip(pairs["a"], pairs["b"], strict=True)])
+    examples = preview([f"{a} = {b}" for a, b in zip(pairs["a"], pairs["b"], strict=True)])
     message = f"{check}: {len(pairs)} pairs, {exact} of the same bytes: {examples}"
     return [Finding(check, level, message, {"pairs": pairs.to_dict("records")})]

@@ -12,7 +12,7 @@ import numpy as np
 
 from podium.errors import PodiumError
 
-Loss = Callable[[np.ndarray], float]  # positions of rows -> score, signed so that lower is better
+RowLoss = Callable[[np.ndarray], float]  # positions of rows -> score, signed so that lower is better
 
 RESAMPLES = 1000
 LEVEL = 0.95
@@ -85,7 +85,9 @@ class Difference:
         return f"If it is real, it would take about {round(needed / digits) * digits:,} images; there are {self.n:,}."
 
 
-def paired(a: Loss, b: Loss, groups: np.ndarray, folds_a: np.ndarray, folds_b: np.ndarray, seed: int = 0) -> Difference:
+def paired(
+    a: RowLoss, b: RowLoss, groups: np.ndarray, folds_a: np.ndarray, folds_b: np.ndarray, seed: int = 0
+) -> Difference:
     """Return the difference of two scores of the same rows.
 
     Args:
@@ -108,7 +110,7 @@ def paired(a: Loss, b: Loss, groups: np.ndarray, folds_a: np.ndarray, folds_b: n
 
 
 def unpaired(
-    a: Loss, b: Loss, groups: tuple[np.ndarray, np.ndarray], folds: tuple[np.ndarray, np.ndarray], seed: int = 0
+    a: RowLoss, b: RowLoss, groups: tuple[np.ndarray, np.ndarray], folds: tuple[np.ndarray, np.ndarray], seed: int = 0
 ) -> Difference:
     """Return the difference of two scores of different rows, whose errors are independent and add up."""
     sides = list(zip((a, b), groups, folds, strict=True))
@@ -119,7 +121,7 @@ def unpaired(
     return _difference(scores[0] - scores[1], draws[0] - draws[1], training, None, n)
 
 
-def bootstrap(statistic: Loss, groups: np.ndarray, seed: int, resamples: int = RESAMPLES) -> np.ndarray:
+def bootstrap(statistic: RowLoss, groups: np.ndarray, seed: int, resamples: int = RESAMPLES) -> np.ndarray:
     """Return `(resamples,)` values of a statistic on rows drawn with replacement, whole groups at a time.
 
     NaN where a draw leaves the statistic undefined, such as AUC without a positive row (Efron and Tibshirani 1993).
@@ -175,13 +177,13 @@ def _overlap(k: int) -> float:
     return 1 / k + 1 / (k - 1)
 
 
-def _by_fold(statistic: Loss, folds: np.ndarray) -> np.ndarray:
+def _by_fold(statistic: RowLoss, folds: np.ndarray) -> np.ndarray:
     values = np.array([_or_nan(statistic, np.flatnonzero(folds == fold)) for fold in np.unique(folds)])
     defined: np.ndarray = values[np.isfinite(values)]
     return defined
 
 
-def _or_nan(statistic: Loss, rows: np.ndarray) -> float:
+def _or_nan(statistic: RowLoss, rows: np.ndarray) -> float:
     try:
         return statistic(rows)
     except PodiumError:  # such as AUC, of rows without a positive one

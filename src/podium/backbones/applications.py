@@ -7,14 +7,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from podium.backbones.network import KerasNetwork
+from podium.backbones.network import PretrainedNetwork
 from podium.errors import PodiumError
 
 _SHA256_DIGITS = 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class Application(KerasNetwork):
+class Application(PretrainedNetwork):
     """`module` is one of keras.applications, `constructor` a class in it."""
 
     module: str
@@ -39,7 +39,7 @@ class Application(KerasNetwork):
         return f"keras.applications.{self.module}.preprocess_input"
 
     def preprocess(self, pixels: Any) -> Any:
-        """See KerasNetwork."""
+        """See PretrainedNetwork."""
         return self._import().preprocess_input(pixels)
 
     def check(self, px: int, pooling: str, layers: tuple[str, ...], where: str) -> None:
@@ -67,7 +67,7 @@ class Application(KerasNetwork):
             raise PodiumError(f"{where}: cannot download {path.name} ({reason}); put it into {path.parent}") from None
 
     def trunk(self, px: int, names: tuple[str, ...], *, pretrained: bool) -> Any:
-        """See KerasNetwork."""
+        """See PretrainedNetwork."""
         import keras
 
         top = names == ("logits",)

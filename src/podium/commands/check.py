@@ -21,5 +21,5 @@ def passed(path: Path, name: str, competition: Competition) -> int:
     """Return the number of lines of a file that passes the gate; raises PodiumError for one that does not."""
     sample = submission.read_sample(paths.data(name, "sample_submission.csv"))
     labels = ROWS.read(paths.data(name, "rows.parquet")).attrs["labels"]
-    answers = competition.task.answers(labels, list(sample.columns[1:]))
-    return len(submission.check(path, sample, answers, str(path)))
+    cell_specs = competition.task.cell_specs(labels, list(sample.columns[1:]))
+    return len(submission.check(path, sample, cell_specs, str(path)))

@@ -3,7 +3,7 @@
 from podium import paths
 from podium.config import Config
 from podium.errors import PodiumError
-from podium.features.extraction import settle
+from podium.features.extraction import resolve_auto
 from podium.training.encoder import find
 
 
@@ -12,7 +12,7 @@ def run(config: Config) -> None:
     params = config.params
     for name, backbone in params.backbones.items():
         where = f"{paths.PARAMS}: backbones.{name}"
-        extraction = settle(backbone, where)
+        extraction = resolve_auto(backbone, where)
         extraction.network.require_weights(f"{where}.network", extraction.pooling)
     for name, finetune in params.finetunes.items():
         where = f"{paths.PARAMS}: finetunes.{name}"

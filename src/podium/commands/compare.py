@@ -13,7 +13,7 @@ from podium.analysis.revisions import ENSEMBLE, Revision
 from podium.analysis.significance import Difference
 from podium.contracts.predictions import value_columns
 from podium.contracts.tables import by_id
-from podium.errors import PodiumError, shown
+from podium.errors import PodiumError, preview
 from podium.metrics import Metric
 
 
@@ -59,8 +59,8 @@ def differences(a: Revision, b: Revision) -> list[Line]:
     first, second = a.predictions[ENSEMBLE], b.predictions[ENSEMBLE]
     if first.attrs["labels"] != second.attrs["labels"] or value_columns(first) != value_columns(second):
         raise PodiumError(
-            f"nothing to compare: {a.name} predicts {shown(first.attrs['labels'])},"
-            f" {b.name} {shown(second.attrs['labels'])}"
+            f"nothing to compare: {a.name} predicts {preview(first.attrs['labels'])},"
+            f" {b.name} {preview(second.attrs['labels'])}"
         )
     official, *others = [metrics.find(name, "metric") for name in b.config.competition.all_metrics()]
     shared = [name for name in b.config.params.models() if name in a.config.params.models()]
@@ -98,7 +98,7 @@ class _Scored:
         """Return whether both are predictions of the same rows."""
         return np.array_equal(self.ids, other.ids)
 
-    def loss(self, metric: Metric, task: Any) -> significance.Loss:
+    def loss(self, metric: Metric, task: Any) -> significance.RowLoss:
         """Return the loss on the rows at the given positions."""
         return lambda rows: metric.loss(self.y[rows], self.p[rows], task)
 

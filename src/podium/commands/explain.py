@@ -18,16 +18,16 @@ from podium.analysis.heatmaps import Heatmap
 from podium.config import Config
 from podium.contracts import features
 from podium.contracts.tables import FOLDS, IMAGES, ROWS, by_id
-from podium.errors import PodiumError, shown
-from podium.features.extraction import Extraction, settle
-from podium.fitting.crossfit import block, fold_models
+from podium.errors import PodiumError, preview
+from podium.features.extraction import Extraction, resolve_auto
+from podium.fitting.crossfit import fold_models, row_features
 from podium.fitting.member import Member
 from podium.heads import Predict
 from podium.imaging.images import Reader
 from podium.stages import finetune, report
 from podium.storage import csv_table
 from podium.storage.files import atomic
-from podium.training.encoder import Trunk, find
+from podium.training.encoder import Encoder, find
 
 _PAGE_PX = 128  # of a map on the page; it has about 8 places a side
 _OPACITY = 0.5
@@ -39,15 +39,15 @@ def run(config: Config, ids: list[str], member: str | None) -> None:
     images = IMAGES.read(paths.data(name, "images.parquet"))
     unknown = sorted(set(ids) - set(images["image_id"]))
     if unknown:
-        raise PodiumError(f"{paths.data(name, 'images.parquet')}: no image_id {shown(unknown)}")
-    chosen, eye = _choose(config, member)
+        raise PodiumError(f"{paths.data(name, 'images.parquet')}: no image_id {preview(unknown)}")
+    chosen, encoder = _choose(config, member)
     page = None if ids else report.compose(config)[0]
     wanted = ids or [tile.image_id for tile in page.tiles if tile.source]  # type: ignore[union-attr]  # a page where no ids
     asked = by_id(images, wanted, "images", "image_id")
-    if isinstance(eye, Extraction):
-        found, how = _explain(config, config.params.members[chosen], eye, asked), eye.backbone.resize
+    if isinstance(encoder, Extraction):
+        found, how = _explain(config, config.params.members[chosen], encoder, asked), encoder.backbone.resize
     else:
-        found, how = _explain_finetune(config, chosen, asked), eye.spec.resize
+        found, how = _explain_finetune(config, chosen, asked), encoder.spec.resize
     heat = {}
     with Reader(paths.raw(name)) as reader:
         for image_id, source in by_id(images, list(found), "images", "image_id")[["image_id", "source"]].to_numpy():
@@ -63,7 +63,7 @@ def run(config: Config, ids: list[str], member: str | None) -> None:
         print(f"{file}: the report with its heatmaps")  # noqa: T201
 
 
-def _choose(config: Config, member: str | None) -> tuple[str, Extraction | Trunk]:
+def _choose(config: Config, member: str | None) -> tuple[str, Extraction | Encoder]:
     """Return the member or finetune to explain, and what sees for it; raises PodiumError where there is none."""
     params, where = config.params, str(paths.PARAMS)
     choices = [*params.members, *params.finetunes]
@@ -72,17 +72,17 @@ def _choose(config: Config, member: str | None) -> tuple[str, Extraction | Trunk
     table = paths.bank_table(params.competition)
     ranked = [member] if member else list(csv_table.read(table.read_bytes(), str(table))["member"])
     for name in ranked:
-        eye: Extraction | Trunk
+        encoder: Extraction | Encoder
         if name in params.finetunes:
-            eye = find(params.finetunes[name], f"{where}: finetunes.{name}")
+            encoder = find(params.finetunes[name], f"{where}: finetunes.{name}")
         elif (one := params.members.get(name)) and one.backbones[0] in params.backbones:
             if not (member or one.head.is_linear):
                 continue
-            eye = settle(params.backbones[one.backbones[0]], f"{where}: backbones.{one.backbones[0]}")
+            encoder = resolve_auto(params.backbones[one.backbones[0]], f"{where}: backbones.{one.backbones[0]}")
         else:  # it has no images of its own: a fusion, an import
             continue
-        if heatmaps.pooling(eye):
-            return name, eye
+        if heatmaps.pooling(encoder):
+            return name, encoder
     raise PodiumError(f"{where}: members: none has a linear head on means or maxima of feature maps, as heatmaps need")
 
 
@@ -103,10 +103,10 @@ def _explain(config: Config, member: Member, extraction: Extraction, images: pd.
 
 
 def _explain_finetune(config: Config, name: str, images: pd.DataFrame) -> dict[str, Heatmap]:
-    """Return the maps by image id, as `_explain` does; each fold's network looks with its own trunk."""
+    """Return the maps by image id, as `_explain` does; each fold's network looks with its own encoder."""
     given = finetune.read(config, name)
     asked = by_id(given.images, images["image_id"], "images", "image_id")
-    how = str(heatmaps.pooling(given.trunk))
+    how = str(heatmaps.pooling(given.encoder))
     each: dict[str, list[Heatmap]] = {}
     for model in given.models:
         own = asked[asked["row_id"].isin(model.split.valid) | (asked["split"] == "test")]
@@ -129,7 +129,7 @@ def _models(config: Config, member: Member, row_ids: set[str]) -> dict[str, list
     rows = ROWS.read(paths.data(name, "rows.parquet"))
     images = IMAGES.read(paths.data(name, "images.parquet"))
     file = paths.features(name, member.backbones[0])
-    learn = block(features.read(file), images[images["split"] != "test"], params.views.train, str(file))
+    learn = row_features(features.read(file), images[images["split"] != "test"], params.views.train, str(file))
     tests = set(rows.loc[rows["split"] == "test", "row_id"]) & row_ids
     dealt = FOLDS.read(paths.data(name, "folds.parquet"))
     found: dict[str, list[Predict]] = {}

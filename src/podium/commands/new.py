@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from podium import paths, plugins
 from podium.config import Config, Params, load_competition
-from podium.errors import PodiumError, shown
+from podium.errors import PodiumError, preview
 from podium.layouts.guess import Guess, guess
 from podium.stages import prepare
 from podium.storage import archives, csv_table
@@ -65,7 +65,7 @@ def _fetch(name: str, source: dict[str, Any]) -> None:
             plugin.download(arriving)
             for path in arriving.iterdir():
                 _copy(path, folder / path.name)
-        archives.settle(folder)
+        archives.repack(folder)
 
 
 def _copy(path: Path, target: Path) -> None:
@@ -101,7 +101,7 @@ def text(name: str, source: dict[str, Any], made: Guess) -> str:
     parts = [f"# {name}: what is it about, and what was published?\n#   make submission, with `competition: {name}`\n"]
     for key in order:
         if key not in sections:
-            raise PodiumError(f"{name}: no {key} could be guessed: {shown(made.unknown)}")
+            raise PodiumError(f"{name}: no {key} could be guessed: {preview(made.unknown)}")
         comment = f"# guessed: {made.reasons[key]}\n" if key in made.reasons else ""
         written = io.StringIO()
         yaml.dump({key: sections[key]}, written)

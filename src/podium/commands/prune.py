@@ -9,7 +9,7 @@ from pathlib import Path
 from podium import paths
 from podium.config import Config, Params, load_params
 from podium.errors import PodiumError
-from podium.features.extraction import pixel_caches, settle
+from podium.features.extraction import pixel_caches, resolve_auto
 from podium.storage.rowcache import DESCRIPTION
 from podium.training.encoder import find
 from podium.training.finetuning import fingerprint, square
@@ -45,10 +45,10 @@ def _cached(named: list[Params]) -> Iterator[tuple[Path, str]]:
         wanted |= {cache.folder.name for cache in pixel_caches(params.backbones.values(), Path()).values()}
         for name, backbone in params.backbones.items():
             with suppress(PodiumError):  # what this machine cannot run has no rows here
-                wanted.add(settle(backbone, f"backbones.{name}").fingerprint)
+                wanted.add(resolve_auto(backbone, f"backbones.{name}").fingerprint)
         for name, finetune in params.finetunes.items():
-            trunk = find(finetune, f"finetunes.{name}")
-            wanted |= {fingerprint(trunk), square(trunk)}
+            encoder = find(finetune, f"finetunes.{name}")
+            wanted |= {fingerprint(encoder), square(encoder)}
     for kind, noted in _NOTES.items():
         for folder in sorted((paths.cache() / kind).glob("[!.]*")):
             if folder.name not in wanted:

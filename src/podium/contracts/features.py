@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from podium.errors import PodiumError, shown
+from podium.errors import PodiumError, preview
 from podium.storage.files import atomic
 
 SCHEMA = 1
@@ -89,7 +89,7 @@ def read(path: Path) -> Features:
         raise PodiumError(f"{path}: {len(matrix)} rows of features for {len(index)} ids")
     bad = ~np.isfinite(matrix).all(axis=1)
     if bad.any():
-        raise PodiumError(f"{path}: features are not finite for image_id {shown(index['image_id'][bad])}")
+        raise PodiumError(f"{path}: features are not finite for image_id {preview(index['image_id'][bad])}")
     return Features(index, matrix, attributes)
 
 
@@ -110,6 +110,8 @@ def _blocks(rows: Iterable[np.ndarray], shape: tuple[int, int]) -> Iterable[tupl
 def _check_index(index: pd.DataFrame, where: str) -> None:
     keys = pd.MultiIndex.from_frame(index[KEY])
     if not keys.is_unique:
-        raise PodiumError(f"{where}: image_id/view must be unique; these come twice: {shown(keys[keys.duplicated()])}")
+        raise PodiumError(
+            f"{where}: image_id/view must be unique; these come twice: {preview(keys[keys.duplicated()])}"
+        )
     if not keys.is_monotonic_increasing:
         raise PodiumError(f"{where}: rows must be sorted by image_id and view")

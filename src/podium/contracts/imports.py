@@ -6,7 +6,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from podium.errors import PodiumError, shown
+from podium.errors import PodiumError, preview
 from podium.storage import csv_table
 
 
@@ -37,4 +37,4 @@ def check_ids(found: pd.Series, wanted: pd.Series, where: str) -> None:
         ("is lacking", wanted[~wanted.isin(found)]),
     ):
         if len(ids):
-            raise PodiumError(f"{where}: {found.name} {reason}: {shown(sorted(ids))}")
+            raise PodiumError(f"{where}: {found.name} {reason}: {preview(sorted(ids))}")

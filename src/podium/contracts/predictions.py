@@ -10,7 +10,7 @@ import pandas as pd
 
 from podium.contracts.table import Table
 from podium.contracts.tables import by_id
-from podium.errors import PodiumError, shown
+from podium.errors import PodiumError, preview
 from podium.storage.files import digest, write_json
 
 
@@ -69,10 +69,10 @@ def _joined(names: tuple[str, ...], tables: Mapping[str, pd.DataFrame]) -> Bank:
     columns, labels = value_columns(first), first.attrs["labels"]
     for where, table in others:
         if table.attrs["labels"] != labels or value_columns(table) != columns:
-            raise PodiumError(f"{where}: its labels are not those of {path}: {shown(labels)}")
+            raise PodiumError(f"{where}: its labels are not those of {path}: {preview(labels)}")
         differing = set(_keys(table)) ^ set(_keys(first))
         if differing:
-            raise PodiumError(f"{where}: has not the same rows as {path}: {shown(sorted(differing))}")
+            raise PodiumError(f"{where}: has not the same rows as {path}: {preview(sorted(differing))}")
     ids = {split: first.loc[first["split"] == split, "row_id"].tolist() for split in ("train", "test")}
     stacks = {
         split: np.stack([by_id(table, ids[split], where)[columns].to_numpy() for where, table in tables.items()])

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from podium.errors import PodiumError, shown
+from podium.errors import PodiumError, preview
 from podium.frozen import Frozen
 from podium.storage import csv_table
 
@@ -31,7 +31,7 @@ class Sample(Frozen):
 
 
 @dataclass(frozen=True)
-class Answer:
+class CellSpec:
     """What the cells of one column may hold: numbers in [low, high], or labels.
 
     With `separator` a cell holds from `least` to `most` different labels; without, exactly one.
@@ -62,15 +62,15 @@ class Answer:
     def _fault_of_labels(self, cell: str) -> str | None:
         assert self.labels is not None
         if self.separator is None:
-            return None if cell in self.labels else f"must be one of {shown(self.labels)}"
+            return None if cell in self.labels else f"must be one of {preview(self.labels)}"
         named = cell.split(self.separator) if cell else []
         strange = [name for name in named if name not in self.labels]
         if strange:
-            return f"{strange[0]!r} is no label; choose from {shown(self.labels)}"
+            return f"{strange[0]!r} is no label; choose from {preview(self.labels)}"
         if len(set(named)) < len(named):
             return "must name a label once only"
         if len(named) < self.least:
-            return f"must name at least {self.least} of {shown(self.labels)}"
+            return f"must name at least {self.least} of {preview(self.labels)}"
         return f"must name at most {self.most} labels" if self.most is not None and len(named) > self.most else None
 
 
@@ -88,13 +88,13 @@ def read_sample(path: Path) -> pd.DataFrame:
     return sample
 
 
-def check(path: Path, sample: pd.DataFrame, answers: Mapping[str, Answer], where: str) -> pd.DataFrame:
+def check(path: Path, sample: pd.DataFrame, cell_specs: Mapping[str, CellSpec], where: str) -> pd.DataFrame:
     """Return a submission file as text, or raise PodiumError: one line that shows the first line at fault.
 
     Args:
         path: the CSV.
         sample: the sample submission, by `read_sample`.
-        answers: what each column after the id may hold.
+        cell_specs: what each column after the id may hold.
         where: what the error calls the file.
     """
     columns = list(sample.columns)
@@ -103,7 +103,7 @@ def check(path: Path, sample: pd.DataFrame, answers: Mapping[str, Answer], where
     _check_ids(lines[1:], list(sample.iloc[:, 0]), columns[0], where)
     for number, cells in lines[1:]:
         for name, cell in zip(columns[1:], cells[1:], strict=True):
-            fault = answers[name].fault(cell)
+            fault = cell_specs[name].fault(cell)
             if fault:
                 raise _refusal(where, number, cells, f"{name} {fault}")
     return pd.DataFrame([cells for _, cells in lines[1:]], columns=columns, dtype="str")
@@ -171,7 +171,7 @@ def _check_ids(lines: Sequence[tuple[int, list[str]]], expected: list[str], name
     lacking = [given for given in expected if given not in seen]
     if lacking:
         last = lines[-1][0] if lines else 1
-        raise PodiumError(f"{where}: line {last} is the last, and there is no line for {name} {shown(lacking)}")
+        raise PodiumError(f"{where}: line {last} is the last, and there is no line for {name} {preview(lacking)}")
     for (number, cells), given in zip(lines, expected, strict=True):
         if cells[0] != given:
             raise _refusal(where, number, cells, f"the sample submission has {given!r} here; keep its order")

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from podium.errors import PodiumError, shown
+from podium.errors import PodiumError, preview
 from podium.storage.files import atomic
 
 _METADATA = b"podium"
@@ -74,11 +74,13 @@ class Table:
             frame = frame.assign(**{name: self._checked(frame, name, column, where) for name in found})
         others = [name for name in frame.columns if name not in known]
         if others and not self.open:
-            raise PodiumError(f"{where}: unknown columns {shown(others)}; a {self.name} table has: {', '.join(known)}")
+            raise PodiumError(
+                f"{where}: unknown columns {preview(others)}; a {self.name} table has: {', '.join(known)}"
+            )
         twice = frame[frame.duplicated(list(self.key), keep="first")]
         if len(twice):
             ids = twice[list(self.key)].astype(str).agg("/".join, axis=1)
-            raise PodiumError(f"{where}: {'/'.join(self.key)} must be unique; these come twice: {shown(ids)}")
+            raise PodiumError(f"{where}: {'/'.join(self.key)} must be unique; these come twice: {preview(ids)}")
         return frame[known + others]
 
     def _checked(self, frame: pd.DataFrame, name: str, column: Column, where: str) -> pd.Series:
@@ -108,7 +110,7 @@ class Table:
         return values
 
     def _ids(self, frame: pd.DataFrame, where: pd.Series) -> str:
-        return f"{self.key[0]} {shown(frame.loc[where, self.key[0]].astype(str))}"
+        return f"{self.key[0]} {preview(frame.loc[where, self.key[0]].astype(str))}"
 
 
 def _matches(name: str, pattern: str) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 from podium.contracts.table import Column, Table
-from podium.errors import PodiumError, shown
+from podium.errors import PodiumError, preview
 
 # What extraction needs and nothing else: a corrected label must never re-extract.
 IMAGES = Table(
@@ -94,5 +94,5 @@ def by_id(frame: pd.DataFrame, ids: Any, where: str, key: str = "row_id") -> pd.
     indexed = frame.set_index(key, drop=False)
     lacking = pd.Index(ids).difference(indexed.index)
     if len(lacking):
-        raise PodiumError(f"{where}: no row for {key} {shown(lacking)}")
+        raise PodiumError(f"{where}: no row for {key} {preview(lacking)}")
     return indexed.loc[list(ids)].reset_index(drop=True)

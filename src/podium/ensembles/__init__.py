@@ -23,7 +23,7 @@ class Objective:
 
 
 @dataclass(frozen=True)
-class Loss:
+class EnsembleObjective:
     """What an ensemble minimises: `score` of `(y, p (n, k))`, lower is better, of predictions within `limits`.
 
     `is_log_loss` says that `score` is the mean of -log of what each truth was given, rows rescaled to sum to 1.
@@ -106,11 +106,13 @@ def linear(
 class Ensemble(Frozen):
     """A way to combine the bank's members, which come sorted by name."""
 
-    def fit(self, members: np.ndarray, y: np.ndarray, *, loss: Loss, seed: int) -> Blend:
+    def fit(self, members: np.ndarray, y: np.ndarray, *, loss: EnsembleObjective, seed: int) -> Blend:
         """Learn from out-of-fold predictions `(m, n, k)` float32 and targets `y`, by `loss`."""
         raise NotImplementedError
 
-    def cross_fit(self, members: np.ndarray, y: np.ndarray, folds: np.ndarray, *, loss: Loss, seed: int) -> np.ndarray:
+    def cross_fit(
+        self, members: np.ndarray, y: np.ndarray, folds: np.ndarray, *, loss: EnsembleObjective, seed: int
+    ) -> np.ndarray:
         """Return predictions `(n, k)` of blends that never saw the row: learnt on the other folds.
 
         `folds` is `(n, repeats)`; each repeat gives one prediction, and their mean is returned.

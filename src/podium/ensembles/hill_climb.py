@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import Field
 
-from podium.ensembles import Blend, Loss, Objective, linear
+from podium.ensembles import Blend, EnsembleObjective, Objective, linear
 from podium.ensembles import Ensemble as Base
 
 _BLOCK = 1 << 19  # numbers; 2 MB of float32 stay in a core's cache while a block of candidates is scored
@@ -26,7 +26,7 @@ class Ensemble(Base):
     fraction: float = Field(0.5, gt=0, le=1)  # of the members, for each of several bags
     negative: bool = False
 
-    def fit(self, members: np.ndarray, y: np.ndarray, *, loss: Loss, seed: int) -> Blend:
+    def fit(self, members: np.ndarray, y: np.ndarray, *, loss: EnsembleObjective, seed: int) -> Blend:
         """Return the blend whose weights are how often each member was chosen; the path is the first bag's."""
         objective = loss.objective(y, members, convex=not self.negative)
         weights, climbs = np.zeros(len(members)), []

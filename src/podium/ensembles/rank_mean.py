@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from podium.ensembles import Blend, Loss, are_distributions
+from podium.ensembles import Blend, EnsembleObjective, are_distributions
 from podium.ensembles import Ensemble as Base
 
 
@@ -12,7 +12,7 @@ class Ensemble(Base):
     The value is the members' mean quantile at the mean rank, so that probabilities stay probabilities.
     """
 
-    def fit(self, members: np.ndarray, y: np.ndarray, *, loss: Loss, seed: int) -> Blend:  # noqa: ARG002  # learns ranks
+    def fit(self, members: np.ndarray, y: np.ndarray, *, loss: EnsembleObjective, seed: int) -> Blend:  # noqa: ARG002  # learns ranks
         """Return the blend; a row is ranked among the out-of-fold predictions `(m, n, k)`, not in its company."""
         ladder = np.sort(members, axis=1)
         quantiles = ladder.mean(axis=0)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
-from podium.ensembles import Blend, Loss
+from podium.ensembles import Blend, EnsembleObjective
 from podium.ensembles import Ensemble as Base
 
 _EDGE = 1e-4  # probabilities nearer to 0 or 1 count as this sure: their logits would drown all others
@@ -22,7 +22,7 @@ class Ensemble(Base):
     C: float = Field(0.01, gt=0)
     trees: int = Field(100, ge=1)
 
-    def fit(self, members: np.ndarray, y: np.ndarray, *, loss: Loss, seed: int) -> Blend:
+    def fit(self, members: np.ndarray, y: np.ndarray, *, loss: EnsembleObjective, seed: int) -> Blend:
         """Return a blend without weights; of several labels, each is stacked by itself."""
         values = not np.issubdtype(y.dtype, np.integer)
         x = _inputs(members, values=values)

@@ -3,7 +3,7 @@
 import numpy as np
 from pydantic import Field
 
-from podium.ensembles import Blend, Loss, Objective, linear
+from podium.ensembles import Blend, EnsembleObjective, Objective, linear
 from podium.ensembles import Ensemble as Base
 
 _BLOCK = 1 << 19
@@ -17,7 +17,7 @@ class Ensemble(Base):
 
     precision: float = Field(1e-3, gt=0, lt=1)  # the last step, as a share of the blend
 
-    def fit(self, members: np.ndarray, y: np.ndarray, *, loss: Loss, seed: int) -> Blend:  # noqa: ARG002  # deterministic
+    def fit(self, members: np.ndarray, y: np.ndarray, *, loss: EnsembleObjective, seed: int) -> Blend:  # noqa: ARG002  # deterministic
         """Return the blend of the weights found, none of them negative."""
         objective = loss.objective(y, members)
         weights = np.full(len(members), 1 / len(members))

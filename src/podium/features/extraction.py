@@ -173,7 +173,7 @@ class Extraction:
         return found
 
 
-def settle(backbone: Backbone, where: str) -> Extraction:
+def resolve_auto(backbone: Backbone, where: str) -> Extraction:
     """Choose engine and precision where params.yaml leaves them to the machine.
 
     Raises PodiumError naming the param (`where` is its place) that asks for what this machine or network cannot do.

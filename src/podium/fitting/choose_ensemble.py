@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from podium import metrics
-from podium.ensembles import Blend, Ensemble, Loss
+from podium.ensembles import Blend, Ensemble, EnsembleObjective
 
 _DEFAULT, _SIMPLEST = "hill_climb", "mean"
 
@@ -27,8 +27,14 @@ class Verdict:
     table: pd.DataFrame
 
 
-def judge(
-    methods: Mapping[str, Ensemble], members: np.ndarray, y: np.ndarray, folds: np.ndarray, *, loss: Loss, seed: int
+def choose_ensemble(
+    methods: Mapping[str, Ensemble],
+    members: np.ndarray,
+    y: np.ndarray,
+    folds: np.ndarray,
+    *,
+    loss: EnsembleObjective,
+    seed: int,
 ) -> Verdict:
     """Choose hill climbing, unless the mean is as good; another method must gain more than one standard error on these.
 
@@ -69,7 +75,7 @@ def _base(losses: Mapping[str, float]) -> tuple[str, str]:
     return _DEFAULT, "the default" + (f", better than the {_SIMPLEST}" if _SIMPLEST in losses else "")
 
 
-def _error(y: np.ndarray, a: np.ndarray, b: np.ndarray, folds: np.ndarray, loss: Loss) -> float:
+def _error(y: np.ndarray, a: np.ndarray, b: np.ndarray, folds: np.ndarray, loss: EnsembleObjective) -> float:
     """Return the standard error of a's loss minus b's: the larger of that over rows and that over folds."""
 
     def difference(kept: np.ndarray) -> float:

@@ -10,14 +10,14 @@ import pandas as pd
 
 from podium.contracts.features import Features
 from podium.contracts.tables import by_id
-from podium.errors import PodiumError, shown
+from podium.errors import PodiumError, preview
 from podium.heads import Head, Predict, Training
 from podium.splits import folds
 from podium.tasks import Task
 
 
 @dataclass(frozen=True)
-class Block:
+class RowFeatures:
     """Features of rows by view: `x (n, v, d)` float32 of the sorted `row_id (n,)`."""
 
     row_id: np.ndarray
@@ -27,7 +27,7 @@ class Block:
         """Return `(len(ids), v, d)`, in the order of the ids, all of which the block must hold."""
         places = pd.Index(self.row_id).get_indexer(pd.Index(ids))
         if (places < 0).any():
-            raise PodiumError(f"no features for row_id {shown(np.asarray(ids)[places < 0].tolist())}")
+            raise PodiumError(f"no features for row_id {preview(np.asarray(ids)[places < 0].tolist())}")
         return np.asarray(self.x[places])
 
     def merged(self) -> Self:
@@ -35,14 +35,14 @@ class Block:
         return dataclasses.replace(self, x=self.x.mean(axis=1, keepdims=True))
 
 
-def block(features: Features, images: pd.DataFrame, views: Sequence[str], where: str) -> Block:
+def row_features(features: Features, images: pd.DataFrame, views: Sequence[str], where: str) -> RowFeatures:
     """Return the features of the images' rows; where several images share a row, their mean in each view."""
     at = features.index.assign(place=np.arange(len(features.index)))
     planes = []
     for view in views:
         table = images[["image_id", "row_id"]].merge(at[at["view"] == view], on="image_id", how="left", validate="1:1")
         if (lacking := table["place"].isna()).any():
-            raise PodiumError(f"{where}: no view {view!r} of image_id {shown(table['image_id'][lacking])}")
+            raise PodiumError(f"{where}: no view {view!r} of image_id {preview(table['image_id'][lacking])}")
         table = table.sort_values(["row_id", "image_id"], kind="stable")
         ids, first, count = np.unique(table["row_id"].to_numpy(object), return_index=True, return_counts=True)
         x = features.matrix[table["place"].to_numpy(np.int64)].astype(np.float32)
@@ -50,18 +50,20 @@ def block(features: Features, images: pd.DataFrame, views: Sequence[str], where:
         planes.append(
             x if len(ids) == len(x) else np.add.reduceat(x, first, axis=0) / count[:, None].astype(np.float32)
         )
-    return Block(ids, np.stack(planes, axis=1))
+    return RowFeatures(ids, np.stack(planes, axis=1))
 
 
-def fused(blocks: Sequence[Block]) -> Block:
+def fused(blocks: Sequence[RowFeatures]) -> RowFeatures:
     """Return the blocks of several backbones side by side; they must hold the same rows and views."""
     first = blocks[0]
     return (
-        first if len(blocks) == 1 else Block(first.row_id, np.concatenate([b.of(first.row_id) for b in blocks], axis=2))
+        first
+        if len(blocks) == 1
+        else RowFeatures(first.row_id, np.concatenate([b.of(first.row_id) for b in blocks], axis=2))
     )
 
 
-def tabular(rows: pd.DataFrame, like: Block) -> Block:
+def tabular(rows: pd.DataFrame, like: RowFeatures) -> RowFeatures:
     """Return the metadata of a block's rows as features `(n, v, d)`, the same in every view.
 
     Raises PodiumError where a column holds anything but numbers.
@@ -71,9 +73,9 @@ def tabular(rows: pd.DataFrame, like: Block) -> Block:
     x = known[columns].apply(pd.to_numeric, errors="coerce")
     if (wrong := x.isna()).any(axis=None):
         column = wrong.any().idxmax()
-        ids = shown(known["row_id"][wrong[column]])
+        ids = preview(known["row_id"][wrong[column]])
         raise PodiumError(f"layout.metadata: {column.removeprefix('meta_')!r} must be a number: row_id {ids}")
-    return Block(like.row_id, np.repeat(x.to_numpy(np.float32)[:, None], like.x.shape[1], axis=1))
+    return RowFeatures(like.row_id, np.repeat(x.to_numpy(np.float32)[:, None], like.x.shape[1], axis=1))
 
 
 def cross_fit(
@@ -82,8 +84,8 @@ def cross_fit(
     labels: list[str],
     rows: pd.DataFrame,
     dealt: pd.DataFrame,
-    learn: Block,
-    ask: Block,
+    train_features: RowFeatures,
+    predict_features: RowFeatures,
     seed: int,
 ) -> pd.DataFrame:
     """Return `row_id, split` and the task's columns for every train row and test row that has features.
@@ -98,30 +100,32 @@ def cross_fit(
         labels: the task's labels, in the order of the columns.
         rows: the Rows table.
         dealt: the Folds table, with its scheme in `.attrs`.
-        learn: features of train and extra rows in the views to train on.
-        ask: features of train and test rows in the views to predict from.
+        train_features: features of train and extra rows in the views to train on.
+        predict_features: features of train and test rows in the views to predict from.
         seed: of everything random.
     """
     columns = task.columns(labels)
     if head.views == "mean":
-        learn, ask = learn.merged(), ask.merged()
-    rows = rows[rows["row_id"].isin(learn.row_id) | rows["row_id"].isin(ask.row_id)].set_index("row_id", drop=False)
+        train_features, predict_features = train_features.merged(), predict_features.merged()
+    rows = rows[rows["row_id"].isin(train_features.row_id) | rows["row_id"].isin(predict_features.row_id)].set_index(
+        "row_id", drop=False
+    )
     asked = {split: np.sort(rows.index[rows["split"] == split].to_numpy(object)) for split in ("train", "test")}
     tally = {split: np.zeros((len(ids), len(columns))) for split, ids in asked.items()}
     times = np.zeros((len(asked["train"]), 1))
     models = 0
 
-    for split, predict in fold_models(head, task, labels, rows, dealt, learn, seed):
+    for split, predict in fold_models(head, task, labels, rows, dealt, train_features, seed):
         places = np.searchsorted(asked["train"], split.valid)
-        tally["train"][places] += _average(predict, ask.of(split.valid))
+        tally["train"][places] += _average(predict, predict_features.of(split.valid))
         times[places] += 1
         if head.refit == "folds" and len(asked["test"]):
-            tally["test"] += _average(predict, ask.of(asked["test"]))
+            tally["test"] += _average(predict, predict_features.of(asked["test"]))
             models += 1
     if head.refit == "full" and len(asked["test"]):
         everyone = np.sort(rows.index[rows["split"].isin(["train", "extra"]) & (rows["weight"] > 0)].to_numpy(object))
-        full = _fit(head, task, labels, by_id(rows, everyone, "rows"), learn.of(everyone), folds.seed_of(seed))
-        tally["test"], models = _average(full, ask.of(asked["test"])), 1
+        full = _fit(head, task, labels, by_id(rows, everyone, "rows"), train_features.of(everyone), folds.seed_of(seed))
+        tally["test"], models = _average(full, predict_features.of(asked["test"])), 1
     is_predicted = times[:, 0] > 0
     return pd.concat(
         [
@@ -135,22 +139,28 @@ def cross_fit(
 
 
 def fold_models(
-    head: Head, task: Task, labels: list[str], rows: pd.DataFrame, dealt: pd.DataFrame, learn: Block, seed: int
+    head: Head,
+    task: Task,
+    labels: list[str],
+    rows: pd.DataFrame,
+    dealt: pd.DataFrame,
+    train_features: RowFeatures,
+    seed: int,
 ) -> Iterator[tuple[folds.Split, Predict]]:
     """Yield each fold's rows and the model that saw none of their groups; arguments as of `cross_fit`."""
-    learn = learn.merged() if head.views == "mean" else learn
-    rows = rows[rows["row_id"].isin(learn.row_id)].set_index("row_id", drop=False)
+    train_features = train_features.merged() if head.views == "mean" else train_features
+    rows = rows[rows["row_id"].isin(train_features.row_id)].set_index("row_id", drop=False)
     for split in folds.splits(dealt[dealt["row_id"].isin(rows.index[rows["split"] == "train"])]):
         ids = folds.trained(rows, split)
         seed_ = folds.seed_of(seed, split.repeat, split.fold)
-        yield split, _fit(head, task, labels, by_id(rows, ids, "rows"), learn.of(ids), seed_)
+        yield split, _fit(head, task, labels, by_id(rows, ids, "rows"), train_features.of(ids), seed_)
 
 
 def _fit(head: Head, task: Task, labels: list[str], rows: pd.DataFrame, x: np.ndarray, seed: int) -> Predict:
     n, n_views, d = x.shape
     y = task.targets(rows)
     if task.kind in {"binary", "multiclass"} and len(np.unique(y)) < len(labels):
-        lacking = shown([name for code, name in enumerate(labels) if code not in y])
+        lacking = preview([name for code, name in enumerate(labels) if code not in y])
         raise PodiumError(f"the training rows of a fold have no {lacking}: their images could not be read")
     group = pd.factorize(rows["group"], sort=True)[0]
     data = Training(

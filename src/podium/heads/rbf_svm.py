@@ -7,7 +7,7 @@ from pydantic import Field
 
 from podium import heads
 from podium.heads import Predict, Range, Training
-from podium.heads.shared import machine
+from podium.heads.shared import fit_svm
 
 
 class Head(heads.Head):
@@ -27,7 +27,7 @@ class Head(heads.Head):
 
     def fit(self, data: Training) -> Predict:
         """Fit one machine, or one per label; several classes one against another."""
-        return machine(data, self.pca, self.inner, self._decide, self._regress)
+        return fit_svm(data, self.pca, self.inner, self._decide, self._regress)
 
     def _decide(self, data: Training) -> Predict:
         from sklearn.svm import SVC

@@ -110,7 +110,7 @@ def one_against_rest(data: Training) -> np.ndarray:
     return np.asarray(2.0 * (data.y.reshape(len(data.y), -1) == of_class) - 1.0)
 
 
-def machine(data: Training, pca: int | None, inner: int, decide: Fit, regress: Fit) -> Predict:
+def fit_svm(data: Training, pca: int | None, inner: int, decide: Fit, regress: Fit) -> Predict:
     """Fit a support vector machine on scaled features: values in their own standard units, or calibrated decisions."""
     scale = reduced(data.x, pca)
     data = replace(data, x=scale(data.x))

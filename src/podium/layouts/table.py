@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from podium.errors import PodiumError, shown
+from podium.errors import PodiumError, preview
 from podium.frozen import Frozen
 from podium.layouts import Layout as Base
 from podium.layouts import Listing, listing
@@ -55,7 +55,7 @@ class Layout(Base, Part):
 
 def _read(raw: Raw, part: Part, split: str, key: str) -> Listing:
     if part.table not in raw:
-        raise PodiumError(f"{key}.table: there is no {part.table}; there are: {shown(raw.sources())}")
+        raise PodiumError(f"{key}.table: there is no {part.table}; there are: {preview(raw.sources())}")
     table = csv_table.read(raw.read(part.table), part.table, part.separator, part.columns)
     ids = fill(part.id, table, f"{part.table}: {key}.id")
     rows = fill(part.row, table, f"{part.table}: {key}.row") if part.row else ids

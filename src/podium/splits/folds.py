@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from podium.errors import PodiumError, shown
+from podium.errors import PodiumError, preview
 from podium.frozen import Frozen
 
 FoldScheme = Literal["plain", "stratified", "binned", "multilabel", "group", "stratified_group", "time"]
@@ -74,15 +74,15 @@ def check(folds: pd.DataFrame, rows: pd.DataFrame, k: int, where: str) -> pd.Dat
     """
     rows = _training_rows(rows).set_index("row_id")
     if unknown := sorted(set(folds["row_id"]) - set(rows.index)):
-        raise PodiumError(f"{where}: no training row has row_id {shown(unknown)}")
+        raise PodiumError(f"{where}: no training row has row_id {preview(unknown)}")
     for repeat, table in folds.groupby("repeat"):
         if lacking := sorted(set(rows.index) - set(table["row_id"])):
-            raise PodiumError(f"{where}: repeat {repeat} has no fold for row_id {shown(lacking)}")
+            raise PodiumError(f"{where}: repeat {repeat} has no fold for row_id {preview(lacking)}")
         if (found := sorted(table["fold"].unique().tolist())) != list(range(k)):
             raise PodiumError(f"{where}: repeat {repeat} has folds {found}; folds.k: {k} asks for 0 to {k - 1}")
         spread = table.set_index("row_id")["fold"].groupby(rows["group"]).nunique()
         if (spread > 1).any():
-            raise PodiumError(f"{where}: repeat {repeat} splits groups over folds: {shown(spread.index[spread > 1])}")
+            raise PodiumError(f"{where}: repeat {repeat} splits groups over folds: {preview(spread.index[spread > 1])}")
     _check_classes(folds, rows, where)
     return folds
 
@@ -210,7 +210,7 @@ def _by_time(rows: pd.DataFrame, time: str | None, k: int) -> pd.DataFrame:
     if when.isna().any():
         when = pd.to_datetime(named[time], errors="coerce", utc=True)
     if when.isna().any():
-        ids = shown(rows["row_id"][when.isna()])
+        ids = preview(rows["row_id"][when.isna()])
         raise PodiumError(f"folds.time: {time}: neither a number nor a date for row_id {ids}")
     first = when.groupby(rows["group"]).transform("min")
     rank = first.rank(method="min") - 1  # equal times, and so whole groups, share a fold
@@ -226,5 +226,5 @@ def _check_classes(folds: pd.DataFrame, rows: pd.DataFrame, where: str) -> None:
     for split in splits(folds):
         lacking = set(range(len(labels))) - set(rows["y"].loc[split.train].astype(int))
         if lacking:
-            names = shown([labels[code] for code in sorted(lacking)])
+            names = preview([labels[code] for code in sorted(lacking)])
             raise PodiumError(f"{where}: the training rows of fold {split.fold} have no {names}; choose a smaller k")

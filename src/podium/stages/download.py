@@ -20,4 +20,4 @@ def run(config: Config) -> None:
             arriving.rmdir()
         else:
             source.download(folder)
-        archives.settle(folder)
+        archives.repack(folder)

@@ -10,8 +10,8 @@ from podium import metrics, paths
 from podium.config import Config
 from podium.contracts.predictions import Bank, read_bank
 from podium.contracts.tables import FOLDS, ROWS, by_id
-from podium.ensembles import Blend, Loss
-from podium.fitting.choose_ensemble import judge
+from podium.ensembles import Blend, EnsembleObjective
+from podium.fitting.choose_ensemble import choose_ensemble
 from podium.storage import csv_table
 from podium.storage.files import write_json
 from podium.tasks import Task
@@ -32,7 +32,7 @@ def run(config: Config) -> None:
     folds = _fold_matrix(FOLDS.read(folds_file), bank.train_ids, str(folds_file))
     loss = _loss(config)
 
-    verdict = judge(params.ensemble, bank.train, y, folds, loss=loss, seed=params.seed)
+    verdict = choose_ensemble(params.ensemble, bank.train, y, folds, loss=loss, seed=params.seed)
     blend = verdict.blend
     cross_fitted = _cross_adjusted(config.competition.task, verdict.cross_fitted, y, folds[:, 0], loss)
     naive = blend.combine(bank.train)
@@ -57,7 +57,7 @@ def run(config: Config) -> None:
     )
 
 
-def _cross_adjusted(task: Task, p: np.ndarray, y: np.ndarray, fold: np.ndarray, loss: Loss) -> np.ndarray:
+def _cross_adjusted(task: Task, p: np.ndarray, y: np.ndarray, fold: np.ndarray, loss: EnsembleObjective) -> np.ndarray:
     """Return predictions, each fold's adjusted by what was learnt on the others."""
     adjusted = p.copy()
     for held in (fold == one for one in np.unique(fold)):
@@ -82,9 +82,9 @@ def _limits(config: Config) -> tuple[float, float]:
     return config.params.submission.clip or (allowed.low, allowed.high)
 
 
-def _loss(config: Config) -> Loss:
+def _loss(config: Config) -> EnsembleObjective:
     official, task = _metrics(config)[0], config.competition.task
-    return Loss(
+    return EnsembleObjective(
         lambda y, p: official.loss(y, p, task),
         limits=_limits(config),
         is_log_loss=official.name == "log_loss",

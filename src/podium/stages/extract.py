@@ -14,7 +14,7 @@ from podium.config import Config
 from podium.contracts import features
 from podium.contracts.tables import IMAGES, VIEWS
 from podium.errors import PodiumError
-from podium.features.extraction import Extraction, Image, Row, pixel_caches, settle
+from podium.features.extraction import Extraction, Image, Row, pixel_caches, resolve_auto
 from podium.imaging.images import Reader
 from podium.storage.rowcache import RowCache, row_key
 
@@ -22,10 +22,10 @@ from podium.storage.rowcache import RowCache, row_key
 def run(config: Config, name: str | None = None) -> dict[str, int]:
     """Compute the rows that the row cache lacks, then write features/C/NAME.h5; returns what it did, for the log."""
     competition, where = config.params.competition, f"{paths.PARAMS}: backbones.{name}"
-    extraction = settle(config.params.backbones[str(name)], where)
+    extraction = resolve_auto(config.params.backbones[str(name)], where)
     output = paths.features(competition, str(name))
-    spare = output.with_name(f".{output.stem}.rows")
-    cache = RowCache(paths.cache() / "rows" / extraction.fingerprint, spare)
+    fallback_dir = output.with_name(f".{output.stem}.rows")
+    cache = RowCache(paths.cache() / "rows" / extraction.fingerprint, fallback_dir)
     plan = _plan(competition)
     missing = plan[[key not in cache for key in plan["key"]]].drop_duplicates("key")
     started = time.monotonic()
@@ -42,7 +42,7 @@ def run(config: Config, name: str | None = None) -> dict[str, int]:
         **features.form(shapes),
         attributes={**extraction.description, "backbone": name, "fingerprint": extraction.fingerprint},
     )
-    shutil.rmtree(spare, ignore_errors=True)
+    shutil.rmtree(fallback_dir, ignore_errors=True)
     return {"rows computed": len(missing), "rows reused": len(plan) - len(missing)}
 
 
@@ -91,5 +91,5 @@ def _report(extraction: Extraction, n_rows: int, n_computed: int, seconds: float
     )
     if cache.n_damaged:
         print(f"extract {name}: {cache.n_damaged} damaged files of the row cache were left out", file=sys.stderr)  # noqa: T201
-    if cache.complaint:
-        print(f"extract {name}: this run's rows are not kept: {cache.complaint}", file=sys.stderr)  # noqa: T201
+    if cache.write_error:
+        print(f"extract {name}: this run's rows are not kept: {cache.write_error}", file=sys.stderr)  # noqa: T201

@@ -22,7 +22,7 @@ def run(config: Config, name: str) -> dict[str, int]:
     given = read(config, name)
     every = len(given.pixels) // _SHOWN + 1
     with atomic(paths.finetune(competition, name, "png")) as temporary:
-        temporary.write_bytes(given.trunk.spec.augment.sheet(given.pixels[::every], seed=0))
+        temporary.write_bytes(given.encoder.spec.augment.contact_sheet(given.pixels[::every], seed=0))
     n_trained = n_rows = 0
     for n, model in enumerate(given.models):
         with Progress(f"{name} {n + 1}/{len(given.models)}") as progress:
@@ -38,7 +38,7 @@ def run(config: Config, name: str) -> dict[str, int]:
         given.plan[features.KEY],
         given.features(),
         **features.form(given.shapes()),
-        attributes={**describe(given.trunk), "backbone": name, "fingerprint": given.fingerprint, "fold": _FOLD},
+        attributes={**describe(given.encoder), "backbone": name, "fingerprint": given.fingerprint, "fold": _FOLD},
     )
     return facts
 
@@ -46,8 +46,8 @@ def run(config: Config, name: str) -> dict[str, int]:
 def read(config: Config, name: str) -> Finetuning:
     """Return what a finetune is trained on and asked for; its images are decoded, if no run has done so before."""
     competition, where = config.params.competition, f"{paths.PARAMS}: finetunes.{name}"
-    trunk = find(config.params.finetunes[name], where)
-    trunk.require_weights(where)
+    encoder = find(config.params.finetunes[name], where)
+    encoder.require_weights(where)
     images = IMAGES.read(paths.data(competition, "images.parquet")).sort_values("image_id", ignore_index=True)
     images["place"] = images.index
     rows = ROWS.read(paths.data(competition, "rows.parquet"))
@@ -55,9 +55,9 @@ def read(config: Config, name: str) -> Finetuning:
     plan = plan.merge(images.drop(columns=["width", "height", "source"]), on="image_id", validate="many_to_one")
     plan["key"] = list(map(row_key, plan["digest"], plan["operation"], plan["parameters"]))
     with Reader(paths.raw(competition)) as reader:
-        pixels = decoded(images, trunk, reader, paths.cache() / "decoded")
+        pixels = decoded(images, encoder, reader, paths.cache() / "decoded")
     return Finetuning(
-        trunk=trunk,
+        encoder=encoder,
         task=config.competition.task,
         labels=rows.attrs["labels"],
         rows=rows,

@@ -9,26 +9,39 @@ from podium import paths
 from podium.config import Config
 from podium.contracts import features
 from podium.contracts.tables import FOLDS, IMAGES, ROWS
-from podium.fitting.crossfit import Block, block, cross_fit, fused, tabular
+from podium.fitting.crossfit import RowFeatures, cross_fit, fused, row_features, tabular
 from podium.heads import Head
 
 
 @dataclass(frozen=True)
-class Given:
-    """All that heads are fitted on, by backbone: features to learn from, and features to predict from."""
+class FitInputs:
+    """All that heads are fitted on, by backbone: features to train_features from, and features to predict from."""
 
     rows: pd.DataFrame
     dealt: pd.DataFrame
-    learn: dict[str, Block]
-    ask: dict[str, Block]
+    train_features: dict[str, RowFeatures]
+    predict_features: dict[str, RowFeatures]
 
     def predict(self, config: Config, head: Head, backbones: Sequence[str], *, metadata: bool = False) -> pd.DataFrame:
         """Return one head's predictions from several backbones' features, and the rows' metadata, side by side."""
-        learn, ask = (fused([blocks[name] for name in backbones]) for blocks in (self.learn, self.ask))
+        train_features, predict_features = (
+            fused([blocks[name] for name in backbones]) for blocks in (self.train_features, self.predict_features)
+        )
         if metadata:
-            learn, ask = (fused([images, tabular(self.rows, images)]) for images in (learn, ask))
+            train_features, predict_features = (
+                fused([images, tabular(self.rows, images)]) for images in (train_features, predict_features)
+            )
         task, labels = config.competition.task, self.rows.attrs["labels"]
-        return cross_fit(head, task, labels, self.rows, self.dealt, learn=learn, ask=ask, seed=config.params.seed)
+        return cross_fit(
+            head,
+            task,
+            labels,
+            self.rows,
+            self.dealt,
+            train_features=train_features,
+            predict_features=predict_features,
+            seed=config.params.seed,
+        )
 
 
 def run(config: Config, name: str) -> None:
@@ -38,19 +51,19 @@ def run(config: Config, name: str) -> None:
     write(config, name, given.predict(config, member.head, member.backbones, metadata=member.metadata))
 
 
-def read(config: Config, backbones: Sequence[str], asked: Sequence[str] = ("train", "test")) -> Given:
+def read(config: Config, backbones: Sequence[str], asked: Sequence[str] = ("train", "test")) -> FitInputs:
     """Return what heads on these backbones are fitted on; `asked` are the splits to predict."""
     name, views = config.params.competition, config.params.views
     images = IMAGES.read(paths.data(name, "images.parquet"))
     known, wanted = images[images["split"].isin(["train", "extra"])], images[images["split"].isin(asked)]
-    learn, ask = {}, {}
+    train_features, predict_features = {}, {}
     for backbone in backbones:
         path = paths.features(name, backbone)
         found = features.read(path)
-        learn[backbone] = block(found, known, views.train, str(path))
-        ask[backbone] = block(found, wanted, views.test, str(path))
+        train_features[backbone] = row_features(found, known, views.train, str(path))
+        predict_features[backbone] = row_features(found, wanted, views.test, str(path))
     rows, dealt = ROWS.read(paths.data(name, "rows.parquet")), FOLDS.read(paths.data(name, "folds.parquet"))
-    return Given(rows, dealt, learn, ask)
+    return FitInputs(rows, dealt, train_features, predict_features)
 
 
 def write(config: Config, name: str, predictions: pd.DataFrame) -> None:

@@ -6,7 +6,7 @@ from podium import paths
 from podium.config import Config
 from podium.contracts import features, imports
 from podium.contracts.tables import VIEWS
-from podium.errors import PodiumError, shown
+from podium.errors import PodiumError, preview
 from podium.storage.files import digest
 
 
@@ -32,7 +32,7 @@ def run(config: Config, name: str) -> None:
         raise PodiumError(f"{path}: features must be numbers ({error})") from None
     bad = ~np.isfinite(matrix).all(axis=1)
     if bad.any() or not columns:
-        raise PodiumError(f"{path}: no finite features for image_id {shown(joined.loc[bad, 'image_id'].unique())}")
+        raise PodiumError(f"{path}: no finite features for image_id {preview(joined.loc[bad, 'image_id'].unique())}")
     small = np.abs(matrix).max() <= np.finfo(np.float16).max
     features.write(
         paths.features(competition, name),

@@ -8,7 +8,7 @@ from podium import paths
 from podium.config import Config
 from podium.contracts import imports
 from podium.contracts.tables import FOLDS, IMAGES, ROWS
-from podium.errors import PodiumError, shown
+from podium.errors import PodiumError, preview
 from podium.storage import csv_table
 
 
@@ -48,6 +48,6 @@ def _check_folds(table: pd.DataFrame, folds: pd.DataFrame, path: Path) -> None:
         common = first.groupby("fold")["theirs"].agg(lambda theirs: theirs.value_counts().index[0])
         strangers = first.loc[first["theirs"] != first["fold"].map(common), "row_id"]
         raise PodiumError(
-            f"{path}: its folds are not those of this competition, for row_id {shown(strangers)};"
+            f"{path}: its folds are not those of this competition, for row_id {preview(strangers)};"
             " predict on these, or give theirs as folds.file in params.yaml"
         )

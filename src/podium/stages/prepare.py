@@ -12,7 +12,7 @@ from tqdm import tqdm
 from podium import paths
 from podium.config import Competition, Config
 from podium.contracts.tables import HASHES, IMAGES, ROWS, by_id
-from podium.errors import PodiumError, shown
+from podium.errors import PodiumError, preview
 from podium.imaging.duplicates import equal_pairs, joined_groups, perceptual_hash
 from podium.imaging.images import SUFFIXES, Reader, UnreadableImageError
 from podium.splits import sampling
@@ -56,7 +56,7 @@ def _rows(found: pd.DataFrame, targets: pd.DataFrame, competition: Competition, 
         csv_table.require(found, columns, f"{where}: layout.{key}")
     told = set(layout.metadata) & set(competition.task.label_columns())
     if told:
-        raise PodiumError(f"{where}: layout.metadata: {shown(sorted(told))} is what is to be predicted")
+        raise PodiumError(f"{where}: layout.metadata: {preview(sorted(told))} is what is to be predicted")
     rows = found[["row_id", "split"]].join(targets)
     rows["weight"] = pd.to_numeric(found[layout.weight], errors="coerce") if layout.weight else 1.0
     rows["group"] = found[layout.group] if layout.group else rows["row_id"]
@@ -141,7 +141,7 @@ def _sample(ids: pd.Series, competition: Competition, raw: Path, config: Config)
     by_id(pd.DataFrame({"row_id": ids}), named, f"{name}: test rows of the layout")
     more = sorted(set(ids) - set(named))
     if more:
-        raise PodiumError(f"{name}: it lacks these test rows of the layout: {shown(more)}")
+        raise PodiumError(f"{name}: it lacks these test rows of the layout: {preview(more)}")
     return sample
 
 

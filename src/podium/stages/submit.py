@@ -31,7 +31,7 @@ def run(config: Config) -> None:
 
     with atomic(path) as temporary:
         csv_table.write(answer, temporary)
-        check(temporary, sample, task.answers(labels, asked), str(path))
+        check(temporary, sample, task.cell_specs(labels, asked), str(path))
     print(f"{path}: {len(answer):,} lines, checked against the sample submission")  # noqa: T201  # its answer
 
 

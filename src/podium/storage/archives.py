@@ -31,7 +31,7 @@ _BROKEN = (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, EOFError, zli
 Put = Callable[[str, bytes], None]  # takes a member's name and content
 
 
-def settle(folder: Path) -> None:
+def repack(folder: Path) -> None:
     """Repack and unnest the archives of `folder`; raises PodiumError naming the archive, and the member at fault."""
     for _ in range(_DEEPEST):
         changes = [(path, change) for path in sorted(folder.rglob("*")) if (change := _change(path))]

@@ -38,15 +38,15 @@ def row_key(image_digest: str, operation: str, parameters: str) -> bytes:
 
 
 class RowCache:
-    """Feature rows by key, in `folder`, and in `spare` where `folder` cannot be written."""
+    """Feature rows by key, in `folder`, and in `fallback_dir` where `folder` cannot be written."""
 
-    def __init__(self, folder: Path, spare: Path) -> None:
+    def __init__(self, folder: Path, fallback_dir: Path) -> None:
         self._folder = folder
-        self._spare = spare
+        self._spare = fallback_dir
         self._places: dict[bytes, _Place] = {}
         self.n_damaged = 0  # files that failed their checksum, and were left out
-        self.complaint: OSError | None = None  # why `spare` is in use
-        for path in [*_files(folder), *_files(spare)]:
+        self.write_error: OSError | None = None  # why `fallback_dir` is in use
+        for path in [*_files(folder), *_files(fallback_dir)]:
             self._index(path)
 
     def __contains__(self, key: bytes) -> bool:
@@ -89,11 +89,11 @@ class RowCache:
         digest = hashlib.sha256(body).digest()
         # Named for its content: two processes that compute the same batch write the same file.
         name = f"{digest.hex()[:32]}.rows"
-        if self.complaint is None:
+        if self.write_error is None:
             try:
                 self._keep(self._folder / name, digest + body)
             except OSError as error:
-                self.complaint = error
+                self.write_error = error
             else:
                 return
         self._keep(self._spare / name, digest + body)

@@ -6,11 +6,11 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from podium.contracts.submission import Answer
+from podium.contracts.submission import CellSpec
 from podium.contracts.table import Table
 from podium.frozen import Frozen
 
-Loss = Callable[[np.ndarray, np.ndarray], float]  # of y and p, lower is better
+LossFn = Callable[[np.ndarray, np.ndarray], float]  # of y and p, lower is better
 
 
 class Task(Frozen):
@@ -44,7 +44,7 @@ class Task(Frozen):
         """Return the labels that probabilities stand for: same shape and coding as `y`."""
         raise NotImplementedError
 
-    def adjustment(self, p: np.ndarray, y: np.ndarray, loss: Loss) -> Callable[[np.ndarray], np.ndarray]:  # noqa: ARG002
+    def adjustment(self, p: np.ndarray, y: np.ndarray, loss: LossFn) -> Callable[[np.ndarray], np.ndarray]:  # noqa: ARG002
         """Return what the ensemble's predictions `(n, k)` go through at its end, learnt by `loss`: here, nothing."""
         return lambda new: new
 
@@ -56,7 +56,7 @@ class Task(Frozen):
         """Return one line per row of `predictions`, in its order, with the sample's `columns` after the id."""
         raise NotImplementedError
 
-    def answers(self, labels: list[str], columns: list[str]) -> dict[str, Answer]:
+    def cell_specs(self, labels: list[str], columns: list[str]) -> dict[str, CellSpec]:
         """Return what a submission's cells may hold, for each of the sample's `columns` after the id."""
         raise NotImplementedError
 

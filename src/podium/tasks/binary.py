@@ -8,11 +8,11 @@ import pandas as pd
 from pydantic import model_validator
 
 from podium import tasks
-from podium.contracts.submission import Answer
+from podium.contracts.submission import CellSpec
 from podium.contracts.table import Table
 from podium.contracts.tables import PROBABILITIES
 from podium.errors import PodiumError
-from podium.tasks import Loss
+from podium.tasks import LossFn
 from podium.tasks.columns import column, flags, numbers
 from podium.tasks.threshold import learnt
 
@@ -65,7 +65,7 @@ class Task(tasks.Task):
         """Return `(n,)` int64: 1 from a probability of one half."""
         return (p[:, 0] >= 0.5).astype(np.int64)  # noqa: PLR2004  # one half
 
-    def adjustment(self, p: np.ndarray, y: np.ndarray, loss: Loss) -> Callable[[np.ndarray], np.ndarray]:
+    def adjustment(self, p: np.ndarray, y: np.ndarray, loss: LossFn) -> Callable[[np.ndarray], np.ndarray]:
         """Return the bend that puts the learnt threshold at one half, or nothing."""
         return learnt(p, y, loss) if self.threshold == "learnt" else super().adjustment(p, y, loss)
 
@@ -84,10 +84,10 @@ class Task(tasks.Task):
         values = p if self.answer == "probability" else np.array(labels)[self.decide(p.to_numpy()[:, None])]
         return predictions[["row_id"]].assign(**{columns[0]: values})
 
-    def answers(self, labels: list[str], columns: list[str]) -> dict[str, Answer]:
+    def cell_specs(self, labels: list[str], columns: list[str]) -> dict[str, CellSpec]:
         """Return probabilities, or the two labels."""
         named = self.answer == "label" and len(columns) == 1
-        return dict.fromkeys(columns, Answer(labels=tuple(labels)) if named else Answer(low=0, high=1))
+        return dict.fromkeys(columns, CellSpec(labels=tuple(labels)) if named else CellSpec(low=0, high=1))
 
     def read_submission(self, submission: pd.DataFrame, labels: list[str]) -> np.ndarray:
         """Return `(n, 1)`: probabilities, or 1 for the positive label."""

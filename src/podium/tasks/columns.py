@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from podium.errors import PodiumError, shown
+from podium.errors import PodiumError, preview
 
 
 def column(rows: pd.DataFrame, name: str, where: str) -> pd.Series:
@@ -18,7 +18,7 @@ def numbers(rows: pd.DataFrame, name: str, where: str) -> pd.Series:
     values = pd.to_numeric(text, errors="coerce").astype("float64")
     wrong = values.isna() & text.notna()
     if wrong.any():
-        ids = shown(rows["row_id"][wrong])
+        ids = preview(rows["row_id"][wrong])
         raise PodiumError(f"{where}: column {name!r} holds {text[wrong].iloc[0]!r}, not a number: row_id {ids}")
     return values
 
@@ -28,5 +28,5 @@ def flags(rows: pd.DataFrame, name: str, where: str) -> pd.Series:
     values = numbers(rows, name, where)
     wrong = values.notna() & ~values.isin([0, 1])
     if wrong.any():
-        raise PodiumError(f"{where}: column {name!r} must hold 0 or 1: row_id {shown(rows['row_id'][wrong])}")
+        raise PodiumError(f"{where}: column {name!r} must hold 0 or 1: row_id {preview(rows['row_id'][wrong])}")
     return values

@@ -7,10 +7,10 @@ import pandas as pd
 from pydantic import Field, model_validator
 
 from podium import tasks
-from podium.contracts.submission import Answer
+from podium.contracts.submission import CellSpec
 from podium.contracts.table import Table
 from podium.contracts.tables import PROBABILITIES
-from podium.errors import PodiumError, shown
+from podium.errors import PodiumError, preview
 from podium.tasks.columns import column, flags
 
 
@@ -46,7 +46,7 @@ class Task(tasks.Task):
         marks = pd.DataFrame({name: flags(rows, name, where) for name in self.targets_of})
         wrong = marks.notna().any(axis=1) & (marks.sum(axis=1, skipna=False) != 1)
         if wrong.any():
-            ids = shown(rows["row_id"][wrong])
+            ids = preview(rows["row_id"][wrong])
             raise PodiumError(f"{where}: one of {', '.join(self.targets_of)} must be 1 and the others 0: row_id {ids}")
         places = pd.Series(marks.fillna(0).to_numpy().argmax(axis=1), rows.index, dtype="float64")
         return places.where(marks.notna().all(axis=1))
@@ -78,17 +78,17 @@ class Task(tasks.Task):
         if sorted(columns) != sorted(labels):
             odd = sorted(set(columns) ^ set(labels))
             raise PodiumError(
-                f"the sample submission's columns are not the labels; in one and not the other: {shown(odd)}"
+                f"the sample submission's columns are not the labels; in one and not the other: {preview(odd)}"
             )
         by_label = pd.DataFrame(p, index=ids.index, columns=labels)
         return pd.concat([ids, by_label[columns]], axis=1)
 
-    def answers(self, labels: list[str], columns: list[str]) -> dict[str, Answer]:
+    def cell_specs(self, labels: list[str], columns: list[str]) -> dict[str, CellSpec]:
         """Return probabilities, or one label, or up to `top` of them with a space between."""
         if len(columns) > 1:
-            return dict.fromkeys(columns, Answer(low=0, high=1))
+            return dict.fromkeys(columns, CellSpec(low=0, high=1))
         separator = " " if self.top > 1 else None
-        return dict.fromkeys(columns, Answer(labels=tuple(labels), separator=separator, least=1, most=self.top))
+        return dict.fromkeys(columns, CellSpec(labels=tuple(labels), separator=separator, least=1, most=self.top))
 
     def read_submission(self, submission: pd.DataFrame, labels: list[str]) -> np.ndarray:
         """Return `(n, k)`: probabilities, or 1, 1/2, 1/3, ... for the labels named, in their order."""

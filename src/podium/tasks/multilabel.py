@@ -8,11 +8,11 @@ import pandas as pd
 from pydantic import Field, model_validator
 
 from podium import tasks
-from podium.contracts.submission import Answer
+from podium.contracts.submission import CellSpec
 from podium.contracts.table import Table
 from podium.contracts.tables import PROBABILITIES
 from podium.errors import PodiumError
-from podium.tasks import Loss
+from podium.tasks import LossFn
 from podium.tasks.columns import column, flags
 from podium.tasks.threshold import learnt
 
@@ -65,7 +65,7 @@ class Task(tasks.Task):
         """Return `(n, n_labels)` int64: 1 from a probability of one half."""
         return (p >= 0.5).astype(np.int64)  # noqa: PLR2004  # one half
 
-    def adjustment(self, p: np.ndarray, y: np.ndarray, loss: Loss) -> Callable[[np.ndarray], np.ndarray]:
+    def adjustment(self, p: np.ndarray, y: np.ndarray, loss: LossFn) -> Callable[[np.ndarray], np.ndarray]:
         """Return the bend that puts the learnt threshold at one half, or nothing."""
         return learnt(p, y, loss) if self.threshold == "learnt" else super().adjustment(p, y, loss)
 
@@ -85,11 +85,11 @@ class Task(tasks.Task):
         chosen = [self.separator.join(names[row == 1]) for row in self.decide(p)]
         return ids.assign(**{columns[0]: chosen})
 
-    def answers(self, labels: list[str], columns: list[str]) -> dict[str, Answer]:
+    def cell_specs(self, labels: list[str], columns: list[str]) -> dict[str, CellSpec]:
         """Return probabilities, or any number of labels, none too."""
         if set(columns) == set(labels):
-            return dict.fromkeys(columns, Answer(low=0, high=1))
-        return dict.fromkeys(columns, Answer(labels=tuple(labels), separator=self.separator))
+            return dict.fromkeys(columns, CellSpec(low=0, high=1))
+        return dict.fromkeys(columns, CellSpec(labels=tuple(labels), separator=self.separator))
 
     def read_submission(self, submission: pd.DataFrame, labels: list[str]) -> np.ndarray:
         """Return `(n, n_labels)`: probabilities, or 1 for each label named."""

@@ -8,10 +8,10 @@ import pandas as pd
 from pydantic import model_validator
 
 from podium import tasks
-from podium.contracts.submission import Answer
+from podium.contracts.submission import CellSpec
 from podium.contracts.table import Table
 from podium.contracts.tables import VALUES
-from podium.errors import PodiumError, shown
+from podium.errors import PodiumError, preview
 from podium.tasks.columns import numbers
 
 _SWEEPS = 3
@@ -43,7 +43,7 @@ class Task(tasks.Task):
         y = numbers(rows, self.target, where)
         wrong = y.notna() & ~y.isin(range(self.low, self.high + 1))
         if wrong.any():
-            ids = shown(rows["row_id"][wrong])
+            ids = preview(rows["row_id"][wrong])
             raise PodiumError(f"{where}: column {self.target!r} must hold {self.low} to {self.high}: row_id {ids}")
         return pd.DataFrame({"y": y}), []
 
@@ -59,7 +59,7 @@ class Task(tasks.Task):
         """Return `(n,)` float64: the nearest grade."""
         return np.asarray(np.rint(p[:, 0]).clip(self.low, self.high), np.float64)
 
-    def adjustment(self, p: np.ndarray, y: np.ndarray, loss: tasks.Loss) -> Callable[[np.ndarray], np.ndarray]:
+    def adjustment(self, p: np.ndarray, y: np.ndarray, loss: tasks.LossFn) -> Callable[[np.ndarray], np.ndarray]:
         """Return the bend that puts the best cuts between grades where rounding has its own.
 
         One cut after the other is moved to where the loss is least, starting from the middles between grades.
@@ -93,9 +93,9 @@ class Task(tasks.Task):
             raise PodiumError(f"the sample submission has columns {', '.join(columns)}; an ordinal task fills one")
         return predictions[["row_id"]].assign(**{columns[0]: self.decide(predictions[["y"]].to_numpy()).astype(int)})
 
-    def answers(self, labels: list[str], columns: list[str]) -> dict[str, Answer]:  # noqa: ARG002  # no labels
+    def cell_specs(self, labels: list[str], columns: list[str]) -> dict[str, CellSpec]:  # noqa: ARG002  # no labels
         """Return whole numbers from `low` to `high`."""
-        return dict.fromkeys(columns, Answer(low=self.low, high=self.high, whole=True))
+        return dict.fromkeys(columns, CellSpec(low=self.low, high=self.high, whole=True))
 
     def read_submission(self, submission: pd.DataFrame, labels: list[str]) -> np.ndarray:  # noqa: ARG002  # no labels
         """Return `(n, 1)` grades."""

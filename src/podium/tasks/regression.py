@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from podium import tasks
-from podium.contracts.submission import Answer
+from podium.contracts.submission import CellSpec
 from podium.contracts.table import Table
 from podium.contracts.tables import VALUES
 from podium.errors import PodiumError
@@ -47,9 +47,9 @@ class Task(tasks.Task):
             raise PodiumError(f"the sample submission has columns {', '.join(columns)}; a regression task fills one")
         return predictions[["row_id"]].assign(**{columns[0]: predictions["y"]})
 
-    def answers(self, labels: list[str], columns: list[str]) -> dict[str, Answer]:  # noqa: ARG002  # no labels
+    def cell_specs(self, labels: list[str], columns: list[str]) -> dict[str, CellSpec]:  # noqa: ARG002  # no labels
         """Return any finite number."""
-        return dict.fromkeys(columns, Answer())
+        return dict.fromkeys(columns, CellSpec())
 
     def read_submission(self, submission: pd.DataFrame, labels: list[str]) -> np.ndarray:  # noqa: ARG002  # no labels
         """Return `(n, 1)` values."""

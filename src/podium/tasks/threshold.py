@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from podium.tasks import Loss
+from podium.tasks import LossFn
 
 _CANDIDATES = 60
 
 
-def learnt(p: np.ndarray, y: np.ndarray, loss: Loss) -> Callable[[np.ndarray], np.ndarray]:
+def learnt(p: np.ndarray, y: np.ndarray, loss: LossFn) -> Callable[[np.ndarray], np.ndarray]:
     """Return the bend of probabilities `(n, k)` that has the least loss; one threshold for all columns.
 
     Thresholds at quantiles of the probabilities are tried, and one half, which stays where none is better.

@@ -28,13 +28,13 @@ class Finetune(Frozen):
     seed: int = Field(0, ge=0)  # beside the competition's: another number, another model
 
     epochs: int = Field(10, ge=1)
-    warmup_epochs: int | None = Field(None, ge=0)  # of the head alone; None: 1, and 0 from scratch
+    head_epochs: int | None = Field(None, ge=0)  # of the head alone; None: 1, and 0 from scratch
     unfreeze: tuple[str, ...] = ()  # the first of the network's layers that is trained, by phase; none: all of them
     learning_rate: float = Field(1e-3, gt=0)
-    warmup_learning_rate: float = Field(1e-2, gt=0)  # of the head alone
+    head_learning_rate: float = Field(1e-2, gt=0)  # of the head alone
     layer_decay: float = Field(1.0, gt=0, le=1)  # of the learning rate, by each layer further from the head
     schedule: Literal["cosine", "constant"] = "cosine"
-    rise: float = Field(0.1, ge=0, lt=1)  # the part of a phase in which the rate rises from 0
+    warmup_fraction: float = Field(0.1, ge=0, lt=1)  # the part of a phase in which the rate rises from 0
     weight_decay: float = Field(1e-2, ge=0)  # of kernels; decoupled (AdamW)
     clip_norm: float | None = Field(None, gt=0)  # of all gradients together
 
@@ -46,7 +46,7 @@ class Finetune(Frozen):
     ema: float | None = Field(None, gt=0, lt=1)  # momentum of the weights' moving average, which then predicts
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     class_weight: Literal["balanced"] | dict[str, float] | None = None  # by label
-    sampling: Literal["each", "balanced"] = "each"  # each image once an epoch, or every class as often
+    sampling: Literal["uniform", "balanced"] = "uniform"  # each image once an epoch, or every class as often
     patience: int | None = Field(None, ge=1)  # epochs without a better loss of one of `inner` parts, never learnt from
     inner: int = Field(6, ge=2)
 
@@ -57,6 +57,6 @@ class Finetune(Frozen):
 
     @model_validator(mode="after")
     def _enough_epochs(self) -> Self:
-        if self.epochs < (self.warmup_epochs or 0) + len(self.unfreeze):
+        if self.epochs < (self.head_epochs or 0) + len(self.unfreeze):
             raise ValueError(f"`epochs`: {self.epochs} are too few for the warm-up and each phase of `unfreeze`")
         return self

@@ -122,14 +122,14 @@ class Shear(_Affine):
 class _Blend(Operation):
     """Away from, or towards, a picture that lacks something, by a factor between 1 - share and 1 + share."""
 
-    lack: ClassVar[str]
+    degenerate: ClassVar[str]
 
     share: float = Field(0.2, gt=0, le=1)
 
     def apply(self, images: Any, targets: Any, rng: np.random.Generator) -> tuple[Any, Any]:
         """See Operation."""
         return augmentation_ops.blended(
-            images, self.lack, 1 + rng.uniform(-self.share, self.share, len(images))
+            images, self.degenerate, 1 + rng.uniform(-self.share, self.share, len(images))
         ), targets
 
 
@@ -214,7 +214,7 @@ class Erasing(Operation):
 
 
 def _kind(base: type[Operation], **constants: str) -> type[Operation]:
-    """Return a class of its own for a view or a lack."""
+    """Return a class of its own for a view or a degenerate image."""
     return type(base.__name__, (base,), {**constants, "__module__": __name__, "__doc__": base.__doc__})
 
 
@@ -225,7 +225,7 @@ OPERATIONS: dict[str, type[Operation]] = {
     "rotation": Rotation,
     "zoom": Zoom,
     "shear": Shear,
-    **{name: _kind(_Blend, lack=name) for name in ("brightness", "contrast", "color", "sharpness")},
+    **{name: _kind(_Blend, degenerate=name) for name in ("brightness", "contrast", "color", "sharpness")},
     "rand_augment": RandAugment,
     "mixup": MixUp,
     "cutmix": CutMix,
@@ -274,7 +274,7 @@ class Augmentation(Frozen):
             images, targets = operation.apply(images, targets, rng)
         return (images if joined is None else augmentation_ops.warped(images, joined)), targets
 
-    def sheet(self, images: np.ndarray, seed: int) -> bytes:
+    def contact_sheet(self, images: np.ndarray, seed: int) -> bytes:
         """Return a PNG of training images `(n, px, px, 3)` uint8 as they are, and five times augmented."""
         none = np.zeros((len(images), 1), np.float32)
         draws = [np.asarray(self.apply(images, none, seed + n)[0]) for n in range(_DRAWS)]

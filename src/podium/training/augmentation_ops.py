@@ -88,11 +88,11 @@ def warped(images: Any, matrices: np.ndarray) -> Any:
     )
 
 
-def blended(images: Any, lack: str, factor: np.ndarray) -> Any:
+def blended(images: Any, degenerate: str, factor: np.ndarray) -> Any:
     """Return the images at `factor (n,)` times their distance from what lacks brightness, contrast, ..., clipped."""
     from keras import ops
 
-    other = _LACKS[lack](images)
+    other = _DEGENERATES[degenerate](images)
     return ops.clip(other + per_image(factor) * (images - other), 0.0, 255.0)
 
 
@@ -116,7 +116,7 @@ def _smooth(images: Any) -> Any:
     return (9 * mean + 4 * images) / 13
 
 
-_LACKS: dict[str, Any] = {
+_DEGENERATES: dict[str, Any] = {
     "brightness": lambda _: 0.0,
     "contrast": _mean_gray,
     "color": _gray,

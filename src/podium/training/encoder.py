@@ -5,24 +5,24 @@ from typing import Any
 
 from podium import plugins
 from podium.backbones import NETWORKS
-from podium.backbones.network import KerasNetwork
+from podium.backbones.network import PretrainedNetwork
 from podium.backbones.pooling import POOLINGS
 from podium.errors import PodiumError
 from podium.training import Finetune
-from podium.training.networks import Network as Preset
+from podium.training.networks import ScratchNetwork
 
 
 @dataclass(frozen=True)
-class Trunk:
+class Encoder:
     """A network without its head. `depths` are its layers that `unfreeze` can name, from the pixels on."""
 
     spec: Finetune
-    network: KerasNetwork | Preset
+    network: PretrainedNetwork | ScratchNetwork
 
     @property
     def is_pretrained(self) -> bool:
         """Return whether it starts from weights of its own."""
-        return isinstance(self.network, KerasNetwork)
+        return isinstance(self.network, PretrainedNetwork)
 
     @property
     def px(self) -> int:
@@ -32,7 +32,7 @@ class Trunk:
     @property
     def depths(self) -> tuple[str, ...]:
         """Return the names of its layers, up to the last that is pooled."""
-        if not isinstance(self.network, KerasNetwork):
+        if not isinstance(self.network, PretrainedNetwork):
             return ("all",)
         names = self.network.layers
         return names[: max(names.index(layer) for layer in self.spec.layers or names[-1:]) + 1]
@@ -40,7 +40,7 @@ class Trunk:
     @property
     def description(self) -> dict[str, Any]:
         """Return what says which network it is, and what weights it starts from."""
-        if not isinstance(self.network, KerasNetwork):
+        if not isinstance(self.network, PretrainedNetwork):
             return {"weights": "", "preprocessing": "the preset's own", "pooling": "the preset's own", "layers": ""}
         return {
             "weights": self.network.weights,
@@ -51,7 +51,7 @@ class Trunk:
 
     def require_weights(self, where: str) -> None:
         """Raise PodiumError opening with `where` unless the weights are on this machine or can be had now."""
-        if isinstance(self.network, KerasNetwork):
+        if isinstance(self.network, PretrainedNetwork):
             self.network.require_weights(f"{where}.network", self.description["pooling"])
 
     def build(self) -> tuple[Any, list[tuple[Any, int]]]:
@@ -61,7 +61,7 @@ class Trunk:
         """
         import keras
 
-        if not isinstance(self.network, KerasNetwork):
+        if not isinstance(self.network, PretrainedNetwork):
             model = self.network.build(self.px)
             return model, [(layer, 0) for layer in model.layers]
         inner = self.network.trunk(self.px, self.depths, pretrained=True)
@@ -74,39 +74,39 @@ class Trunk:
         return keras.Model(pixels, features), _depths(inner, self.depths)
 
 
-def find(spec: Finetune, where: str) -> Trunk:
-    """Return the trunk that `spec` names; raises PodiumError naming the param below `where` that is wrong."""
-    pretrained = {name: network for name, network in NETWORKS.items() if isinstance(network, KerasNetwork)}
+def find(spec: Finetune, where: str) -> Encoder:
+    """Return the encoder that `spec` names; raises PodiumError naming the param below `where` that is wrong."""
+    pretrained = {name: network for name, network in NETWORKS.items() if isinstance(network, PretrainedNetwork)}
     if spec.network in pretrained:
-        trunk = Trunk(spec, pretrained[spec.network])
-        pretrained[spec.network].check(trunk.px, trunk.description["pooling"], spec.layers, where)
+        encoder = Encoder(spec, pretrained[spec.network])
+        pretrained[spec.network].check(encoder.px, encoder.description["pooling"], spec.layers, where)
         if spec.options:
             raise PodiumError(f"{where}.options: only a preset has options; {spec.network} is pretrained")
-        if trunk.description["pooling"] in ("logits", "head"):
+        if encoder.description["pooling"] in ("logits", "head"):
             raise PodiumError(f"{where}.pooling: it must pool a map; choose avg, max, avg_max or gem")
     elif spec.network in plugins.names("networks"):
         network = plugins.make("networks", spec.network, spec.options, f"{where}.options", "network")
-        trunk = Trunk(spec, network)
-        network.check(trunk.px, where)
-        for key in ("pooling", "layers", "warmup_epochs", "unfreeze"):
+        encoder = Encoder(spec, network)
+        network.check(encoder.px, where)
+        for key in ("pooling", "layers", "head_epochs", "unfreeze"):
             if getattr(spec, key):
                 raise PodiumError(f"{where}.{key}: leave it out: {spec.network} is trained from scratch, as it is")
     else:
         choices = ", ".join([*pretrained, *plugins.names("networks")])
         raise PodiumError(f"{where}.network: unknown network {spec.network!r}; choose one of: {choices}")
     for name in spec.unfreeze:
-        if name not in trunk.depths:
-            raise PodiumError(f"{where}.unfreeze: no layer {name!r}; choose from: {', '.join(trunk.depths)}")
-    return trunk
+        if name not in encoder.depths:
+            raise PodiumError(f"{where}.unfreeze: no layer {name!r}; choose from: {', '.join(encoder.depths)}")
+    return encoder
 
 
-def _depths(trunk: Any, names: tuple[str, ...]) -> list[tuple[Any, int]]:
+def _depths(encoder: Any, names: tuple[str, ...]) -> list[tuple[Any, int]]:
     """Return each layer of a functional model, whose outputs are a dict of these names, with its depth."""
     import keras
 
     depths: dict[int, tuple[Any, int]] = {}
-    outputs = dict(zip(sorted(names), trunk.outputs, strict=True))  # Keras flattens a dict by its sorted keys
+    outputs = dict(zip(sorted(names), encoder.outputs, strict=True))  # Keras flattens a dict by its sorted keys
     for depth, name in enumerate(names):
-        for layer in keras.Model(trunk.inputs, outputs[name]).layers:
+        for layer in keras.Model(encoder.inputs, outputs[name]).layers:
             depths.setdefault(id(layer), (layer, depth))
     return list(depths.values())

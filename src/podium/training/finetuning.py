@@ -29,7 +29,7 @@ from podium.tasks import Task
 from podium.training import targets
 from podium.training.augmentation import OPERATIONS
 from podium.training.data import Examples
-from podium.training.encoder import Trunk
+from podium.training.encoder import Encoder
 from podium.training.loop import Job, Watch, final, train
 from podium.training.model import Model, precision
 
@@ -41,7 +41,7 @@ _AT_ONCE = 256  # images whose features are computed between two writes to the c
 class Finetuning:
     """What a finetune is trained on and asked for; `images` and `plan` are sorted by id."""
 
-    trunk: Trunk
+    encoder: Encoder
     task: Task
     labels: list[str]
     rows: pd.DataFrame
@@ -81,10 +81,10 @@ class Finetuning:
 
     @cached_property
     def owners(self) -> np.ndarray:
-        """Return `(len(plan),)`: which model's trunk gives the features of each line of the plan.
+        """Return `(len(plan),)`: which model's encoder gives the features of each line of the plan.
 
         Of a train row, that of the first repeat which did not see it. A test image's is chosen by the image's digest,
-        so that test rows are of all trunks like train rows; so is the trunk of an extra row, which all have seen, and
+        so that test rows are of all trunks like train rows; so is the encoder of an extra row, which all have seen, and
         of a train row that no model predicts (the first fold of the scheme `time`).
         """
         by_digest = {d: int(d[:8], 16) % len(self.models) for d in self.plan["digest"].unique()}
@@ -103,7 +103,7 @@ class Finetuning:
         return {self.models[owner].rows.shape(key) for key, owner in zip(self.plan["key"], self.owners, strict=True)}
 
     def wanted(self, model: "FoldModel", views: Sequence[str]) -> pd.DataFrame:
-        """Return the lines of the plan that a model's trunk is asked for: its own, and the test rows."""
+        """Return the lines of the plan that a model's encoder is asked for: its own, and the test rows."""
         n = self.models.index(model)
         asked = self.plan["row_id"].isin(model.split.valid) | (self.plan["split"] == "test")
         wanted: pd.DataFrame = self.plan[(self.owners == n) | (asked & self.plan["view"].isin(views))]
@@ -130,19 +130,21 @@ class Finetuning:
 class FoldModel:
     """One fold's network: trained when it is asked for what the cache does not hold."""
 
-    of: Finetuning
+    finetuning: Finetuning
     split: folds.Split
     trained_on: np.ndarray  # ids of rows
 
     @cached_property
     def seed(self) -> int:
         """Return the only source of randomness."""
-        return folds.seed_of(self.of.seed, self.of.trunk.spec.seed, self.split.repeat, self.split.fold)
+        return folds.seed_of(
+            self.finetuning.seed, self.finetuning.encoder.spec.seed, self.split.repeat, self.split.fold
+        )
 
     @cached_property
-    def learn(self) -> tuple[Examples, Examples | None, tuple[float, float]]:
+    def examples(self) -> tuple[Examples, Examples | None, tuple[float, float]]:
         """Return what is learnt from, what stops it early, and mean and deviation of a regression's values."""
-        given, spec = self.of, self.of.trunk.spec
+        given, spec = self.finetuning, self.finetuning.encoder.spec
         rows = by_id(given.rows, self.trained_on, "rows.parquet")
         y, kind = given.task.targets(rows), given.task.kind
         is_value = kind == "regression"
@@ -162,29 +164,31 @@ class FoldModel:
         )
         if spec.patience is None:
             return examples, None, (mean, std)
-        judges = folds.inner(y, rows["group"].to_numpy(), spec.inner, self.seed, is_value=is_value)[line] == 0
-        return examples.of(~judges), examples.of(judges), (mean, std)
+        is_valid = folds.inner(y, rows["group"].to_numpy(), spec.inner, self.seed, is_value=is_value)[line] == 0
+        return examples.of(~is_valid), examples.of(is_valid), (mean, std)
 
     @cached_property
     def key(self) -> str:
         """Return a name for all that changes the numbers: 32 hexadecimal digits."""
-        learn, judge, _ = self.learn
-        digests = self.of.images["digest"].to_numpy(object)
-        told = hashlib.sha256(f"{fingerprint(self.of.trunk)} {self.of.task.kind} {self.seed}".encode())
-        for part in (learn, *([judge] if judge else [])):
-            told.update(" ".join(digests[part.place]).encode())
+        train_set, valid_set, _ = self.examples
+        digests = self.finetuning.images["digest"].to_numpy(object)
+        hasher = hashlib.sha256(
+            f"{fingerprint(self.finetuning.encoder)} {self.finetuning.task.kind} {self.seed}".encode()
+        )
+        for part in (train_set, *([valid_set] if valid_set else [])):
+            hasher.update(" ".join(digests[part.place]).encode())
             for array in (part.target, part.weight, part.stratum):
-                told.update(np.ascontiguousarray(array).tobytes())
-        return told.hexdigest()[:32]
+                hasher.update(np.ascontiguousarray(array).tobytes())
+        return hasher.hexdigest()[:32]
 
     @property
     def folder(self) -> Path:
         """Return where its checkpoint, its weights and its features are kept."""
-        return self.of.cache / fingerprint(self.of.trunk) / self.key
+        return self.finetuning.cache / fingerprint(self.finetuning.encoder) / self.key
 
     @cached_property
     def rows(self) -> RowCache:
-        """Return the features of its trunk."""
+        """Return the features of its encoder."""
         return RowCache(self.folder / "rows", self.folder / "rows")
 
     @cached_property
@@ -199,7 +203,7 @@ class FoldModel:
         """Train the network and compute these features, as far as they are not in the cache; returns how many."""
         missing = plan[[key not in self.rows for key in plan["key"]]].drop_duplicates("key")
         if len(missing) or not final(self.folder).exists():
-            write_json(describe(self.of.trunk), self.folder.parent / DESCRIPTION)
+            write_json(describe(self.finetuning.encoder), self.folder.parent / DESCRIPTION)
             model = train(self._job(), watch)
             for start in range(0, len(missing), _AT_ONCE):
                 some = missing.iloc[start : start + _AT_ONCE]
@@ -209,15 +213,15 @@ class FoldModel:
 
     def predict(self, plan: pd.DataFrame) -> pd.DataFrame:
         """Return the mean prediction of each row over these lines of the plan, by `row_id`."""
-        columns = self.of.task.columns(self.of.labels)
+        columns = self.finetuning.task.columns(self.finetuning.labels)
         if plan.empty:
             return pd.DataFrame(columns=columns, index=pd.Index([], name="row_id"), dtype=np.float64)
         p = self.head(np.stack([self.rows.get(key) for key in plan["key"]]))
         return pd.DataFrame(p, columns=columns, index=pd.Index(plan["row_id"], name="row_id")).groupby(level=0).mean()
 
     def head(self, features: np.ndarray) -> np.ndarray:
-        """Return probabilities or values `(n, k)` float64 of features `(n, d)` of its trunk."""
-        return targets.activated(self.logits(features), self.of.task.kind)
+        """Return probabilities or values `(n, k)` float64 of features `(n, d)` of its encoder."""
+        return targets.activated(self.logits(features), self.finetuning.task.kind)
 
     def logits(self, features: np.ndarray) -> np.ndarray:
         """Return what the head computes, `(n, k)` float64: values in their own units, else logits."""
@@ -226,66 +230,66 @@ class FoldModel:
         return np.asarray(raw * facts["std"] + facts["mean"])  # 1 and 0 but for values
 
     def _job(self) -> Job:
-        learn, judge, (mean, std) = self.learn
-        n_outputs = len(self.of.task.columns(self.of.labels))
+        train_set, valid_set, (mean, std) = self.examples
+        n_outputs = len(self.finetuning.task.columns(self.finetuning.labels))
         return Job(
-            build=lambda: Model(self.of.trunk, self.of.task.kind, n_outputs, self.seed),
-            pixels=self.of.pixels,
-            learn=learn,
-            judge=judge,
+            build=lambda: Model(self.finetuning.encoder, self.finetuning.task.kind, n_outputs, self.seed),
+            pixels=self.finetuning.pixels,
+            train_set=train_set,
+            valid_set=valid_set,
             seed=self.seed,
             folder=self.folder,
-            where=self.of.where,
+            where=self.finetuning.where,
             facts={"mean": mean, "std": std},
         )
 
     def _view(self, line: Any) -> np.ndarray:
-        return apply(self.of.pixels[line.place], line.operation, json.loads(line.parameters))
+        return apply(self.finetuning.pixels[line.place], line.operation, json.loads(line.parameters))
 
 
-def describe(trunk: Trunk) -> dict[str, Any]:
+def describe(encoder: Encoder) -> dict[str, Any]:
     """Return all that changes a fold's numbers, but its rows and its seed; attributes of the features file."""
-    settings = trunk.spec.model_dump(exclude={"network", "resize", "precision", "pooling", "layers", "augment"})
+    settings = encoder.spec.model_dump(exclude={"network", "resize", "precision", "pooling", "layers", "augment"})
     names = {kind: name for name, kind in OPERATIONS.items()}
-    augment = [{names[type(one)]: one.model_dump()} for one in trunk.spec.augment.operations]
-    how = trunk.spec.resize
+    augment = [{names[type(one)]: one.model_dump()} for one in encoder.spec.augment.operations]
+    how = encoder.spec.resize
     return {
         "decoder": decoder(),
-        "resize": f"{trunk.px} px, {how.mode}, {how.interpolation}",
-        "network": trunk.spec.network,
-        **trunk.description,
-        "precision": precision(trunk.spec),
+        "resize": f"{encoder.px} px, {how.mode}, {how.interpolation}",
+        "network": encoder.spec.network,
+        **encoder.description,
+        "precision": precision(encoder.spec),
         "training": json.dumps({**settings, "augment": augment, "method": METHOD}, sort_keys=True),
         "engine": Engine.version(),
     }
 
 
-def fingerprint(trunk: Trunk) -> str:
+def fingerprint(encoder: Encoder) -> str:
     """Return a name for `describe`: 32 hexadecimal digits; the folder of all folds and seeds with these settings."""
-    return named(describe(trunk))
+    return named(describe(encoder))
 
 
-def square(trunk: Trunk) -> str:
+def square(encoder: Encoder) -> str:
     """Return a name for how images are decoded and resized: 32 hexadecimal digits."""
-    return named([describe(trunk)[key] for key in ("decoder", "resize")])
+    return named([describe(encoder)[key] for key in ("decoder", "resize")])
 
 
-def decoded(images: pd.DataFrame, trunk: Trunk, reader: Reader, folder: Path) -> np.ndarray:
+def decoded(images: pd.DataFrame, encoder: Encoder, reader: Reader, folder: Path) -> np.ndarray:
     """Return `(n, px, px, 3)` uint8 RGB of the images in their order, mapped from a file that is made if need be.
 
     Raises PodiumError for an image that cannot be read any more.
     """
-    path = folder / square(trunk) / f"{named(images['digest'].tolist())}.npy"
+    path = folder / square(encoder) / f"{named(images['digest'].tolist())}.npy"
     if not path.exists():
 
         def read(source: str) -> np.ndarray:
             try:
-                return resize(reader.read(source), trunk.spec.resize, trunk.px)
+                return resize(reader.read(source), encoder.spec.resize, encoder.px)
             except UnreadableImageError as error:
                 raise PodiumError(f"{source!r}: cannot be read: {error}") from None
 
         with atomic(path) as temporary, ThreadPoolExecutor(workers()) as pool:
-            shape = (len(images), trunk.px, trunk.px, 3)
+            shape = (len(images), encoder.px, encoder.px, 3)
             pixels = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
             for n, image in enumerate(pool.map(read, images["source"])):
                 pixels[n] = image

@@ -26,8 +26,8 @@ class Job:
 
     build: Callable[[], Model]
     pixels: np.ndarray  # (n, px, px, 3) uint8
-    learn: Examples
-    judge: Examples | None
+    train_set: Examples
+    valid_set: Examples | None
     seed: int
     folder: Path
     where: str  # opens an error: the finetune's place in params.yaml
@@ -85,24 +85,24 @@ def train(job: Job, watch: Watch) -> Model:
     Raises PodiumError for a loss that is no number, and where memory runs out.
     """
     model = job.build()
-    spec = model.trunk.spec
-    if len(job.learn) < spec.batch:
-        raise PodiumError(f"{job.where}.batch: {spec.batch} is more than the {len(job.learn)} images of a fold")
+    spec = model.encoder.spec
+    if len(job.train_set) < spec.batch:
+        raise PodiumError(f"{job.where}.batch: {spec.batch} is more than the {len(job.train_set)} images of a fold")
     if finished := checkpoints.load(final(job.folder)):
         model.restore(finished[0])
         return model
     last = job.folder / "last.npz"
     arrays, progress = _begun(job, model, last)
-    for phase in phases(model.trunk):
+    for phase in phases(model.encoder):
         if progress.epoch < phase.epochs.stop:
-            model.open(phase, steps=len(job.learn) // spec.batch)
+            model.open(phase, steps=len(job.train_set) // spec.batch)
         if phase.epochs.start < progress.epoch < phase.epochs.stop:
             model.restore_optimizer(arrays)
         while progress.epoch < phase.epochs.stop and not progress.is_over(spec.patience):
             line = _epoch(job, model, phase, progress.epoch, watch)
-            progress = _judged(job, model, progress, line)
+            progress = _validate(job, model, progress, line)
             if progress.epoch == phase.epochs.stop:
-                model.settle()
+                model.apply_ema()
             _save(last, model, progress)
     if progress.best:
         model.restore(progress.best)
@@ -118,17 +118,17 @@ def _begun(job: Job, model: Model, last: Path) -> tuple[Arrays, _Progress]:
     arrays, progress = _load(last)
     if progress.epoch:
         model.restore(arrays)
-    elif model.trunk.is_pretrained:
-        some = np.random.default_rng(job.seed).permutation(job.learn.place)[:_STANDARD]
+    elif model.encoder.is_pretrained:
+        some = np.random.default_rng(job.seed).permutation(job.train_set.place)[:_STANDARD]
         model.standardise(job.pixels[some])
     return arrays, progress
 
 
 def _epoch(job: Job, model: Model, phase: Phase, epoch: int, watch: Watch) -> Line:
     """Learn from every batch of an epoch; returns its line of the learning curve."""
-    spec, started, totals = model.trunk.spec, time.monotonic(), np.zeros(2)
-    n_steps = len(job.learn) // spec.batch
-    for n, batch in enumerate(batches(job.learn, job.pixels, spec, job.seed, epoch), start=1):
+    spec, started, totals = model.encoder.spec, time.monotonic(), np.zeros(2)
+    n_steps = len(job.train_set) // spec.batch
+    for n, batch in enumerate(batches(job.train_set, job.pixels, spec, job.seed, epoch), start=1):
         try:
             values = model.step(*batch)
         except Exception as error:
@@ -155,12 +155,12 @@ def _epoch(job: Job, model: Model, phase: Phase, epoch: int, watch: Watch) -> Li
     }
 
 
-def _judged(job: Job, model: Model, progress: _Progress, line: Line) -> _Progress:
+def _validate(job: Job, model: Model, progress: _Progress, line: Line) -> _Progress:
     """Return the progress after an epoch, judged by images that are not learnt from, where there are any."""
-    if job.judge is None:
+    if job.valid_set is None:
         return progress.after(line, {})
     with model.averaged():
-        loss = model.loss(job.pixels[job.judge.place], job.judge.target, job.judge.weight)
+        loss = model.loss(job.pixels[job.valid_set.place], job.valid_set.target, job.valid_set.weight)
         return progress.after({**line, "valid_loss": loss}, model.arrays())
 
 

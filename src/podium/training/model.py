@@ -9,7 +9,7 @@ import numpy as np
 
 from podium.engines.keras import NATIVE_BFLOAT16, gpu_capability, policy
 from podium.training import Finetune
-from podium.training.encoder import Trunk
+from podium.training.encoder import Encoder
 from podium.training.optimizer import adamw, schedule
 from podium.training.phases import Phase
 
@@ -17,24 +17,24 @@ _IS_VALUE = "regression"
 
 
 class Model:
-    """A trunk with dropout and a dense layer: images to logits (or values), and to features for any other head."""
+    """A encoder with dropout and a dense layer: images to logits (or values), and to features for any other head."""
 
-    def __init__(self, trunk: Trunk, task: str, n_outputs: int, seed: int) -> None:
+    def __init__(self, encoder: Encoder, task: str, n_outputs: int, seed: int) -> None:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         import keras
 
         _repeatable(keras, seed)
         _use_all_gpus(keras)
-        self.trunk, self._task = trunk, task
-        with policy(precision(trunk.spec)):
-            body, self._layers = trunk.build()
+        self.encoder, self._task = encoder, task
+        with policy(precision(encoder.spec)):
+            body, self._layers = encoder.build()
             # Never trained: it holds what `standardise` finds.
             self._norm = keras.layers.BatchNormalization(center=False, scale=False, trainable=False, dtype="float32")
-            dropout = keras.layers.Dropout(trunk.spec.dropout, seed=seed, dtype="float32")
+            dropout = keras.layers.Dropout(encoder.spec.dropout, seed=seed, dtype="float32")
             self._head = keras.layers.Dense(n_outputs, dtype="float32", name="head")
             self._keras = keras.Model(body.input, self._head(dropout(self._norm(body.output))))
         self._body = body
-        self._loss = _loss(keras, task, trunk.spec.label_smoothing)
+        self._loss = _loss(keras, task, encoder.spec.label_smoothing)
 
     @property
     def metric(self) -> str:
@@ -57,8 +57,8 @@ class Model:
         """
         import keras
 
-        spec, n_depths = self.trunk.spec, len(self.trunk.depths)
-        frozen_norms = self.trunk.is_pretrained if spec.batch_norm is None else spec.batch_norm == "frozen"
+        spec, n_depths = self.encoder.spec, len(self.encoder.depths)
+        frozen_norms = self.encoder.is_pretrained if spec.batch_norm is None else spec.batch_norm == "frozen"
         rates = {id(variable): 1.0 for variable in self._head.variables}
         for layer, depth in self._layers:
             is_norm = isinstance(layer, keras.layers.BatchNormalization)
@@ -67,7 +67,7 @@ class Model:
         optimizer = adamw(
             [rates[id(variable)] for variable in self._keras.trainable_variables],
             spec.weight_decay,
-            learning_rate=schedule(spec.schedule, phase.learning_rate, steps * len(phase.epochs), spec.rise),
+            learning_rate=schedule(spec.schedule, phase.learning_rate, steps * len(phase.epochs), spec.warmup_fraction),
             use_ema=spec.ema is not None,
             ema_momentum=(spec.ema or 0.0) ** (1 / spec.accumulate),
             gradient_accumulation_steps=spec.accumulate if spec.accumulate > 1 else None,
@@ -86,7 +86,7 @@ class Model:
 
     def features(self, images: np.ndarray) -> np.ndarray:
         """Return `(n, d)` float32 of images `(n, px, px, 3)` in [0, 255], all dropout off, in batches of one shape."""
-        batch = self.trunk.spec.batch
+        batch = self.encoder.spec.batch
         found = []
         for start in range(0, len(images), batch):
             some = images[start : start + batch].astype(np.float32)
@@ -109,13 +109,13 @@ class Model:
     def averaged(self) -> Iterator[None]:
         """Put the weights' moving average in their place, for the time being."""
         before = self.arrays()
-        self.settle()
+        self.apply_ema()
         try:
             yield
         finally:
             self.restore(before)
 
-    def settle(self) -> None:
+    def apply_ema(self) -> None:
         """Put the weights' moving average in their place, for good; without `ema`, nothing changes."""
         self._keras.optimizer.finalize_variable_values(self._keras.trainable_variables)
 

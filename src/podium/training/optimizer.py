@@ -22,17 +22,17 @@ def adamw(rates: Sequence[float], weight_decay: float, **options: Any) -> Any:
     return AdamW(**options)
 
 
-def schedule(kind: str, rate: float, n_steps: int, rise: float) -> Any:
-    """Return the learning rate as a function of the step: a linear rise, then half a cosine down to 0, or flat."""
+def schedule(kind: str, rate: float, n_steps: int, warmup_fraction: float) -> Any:
+    """Return the learning rate as a function of the step: a linear warm-up, then half a cosine down to 0, or flat."""
     import keras
 
-    n_rising = round(rise * n_steps)
-    if kind == "constant" and not n_rising:
+    n_warmup = round(warmup_fraction * n_steps)
+    if kind == "constant" and not n_warmup:
         return rate
     return keras.optimizers.schedules.CosineDecay(
-        0.0 if n_rising else rate,
-        max(n_steps - n_rising, 1),
+        0.0 if n_warmup else rate,
+        max(n_steps - n_warmup, 1),
         alpha=1.0 if kind == "constant" else 0.0,
-        warmup_target=rate if n_rising else None,
-        warmup_steps=n_rising,
+        warmup_target=rate if n_warmup else None,
+        warmup_steps=n_warmup,
     )

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from podium.training.encoder import Trunk
+from podium.training.encoder import Encoder
 
 
 @dataclass(frozen=True)
@@ -16,14 +16,14 @@ class Phase:
     learning_rate: float
 
 
-def phases(trunk: Trunk) -> Iterator[Phase]:
+def phases(encoder: Encoder) -> Iterator[Phase]:
     """Yield the phases in order: the head alone, then from each name of `unfreeze` on, in equal shares of epochs."""
-    spec, names = trunk.spec, trunk.spec.unfreeze or trunk.depths[:1]
-    warmup = spec.warmup_epochs if spec.warmup_epochs is not None else int(trunk.is_pretrained and spec.epochs > 1)
+    spec, names = encoder.spec, encoder.spec.unfreeze or encoder.depths[:1]
+    warmup = spec.head_epochs if spec.head_epochs is not None else int(encoder.is_pretrained and spec.epochs > 1)
     if warmup:
-        yield Phase("head", range(warmup), len(trunk.depths), spec.warmup_learning_rate)
+        yield Phase("head", range(warmup), len(encoder.depths), spec.head_learning_rate)
     start, left = warmup, spec.epochs - warmup
     for n, name in enumerate(names):
         stop = warmup + (n + 1) * left // len(names)
-        yield Phase(name, range(start, stop), trunk.depths.index(name), spec.learning_rate)
+        yield Phase(name, range(start, stop), encoder.depths.index(name), spec.learning_rate)
         start = stop

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from podium.errors import PodiumError, shown
+from podium.errors import PodiumError, preview
 
 
 def require_classes(y: np.ndarray, task: str, labels: Sequence[str], where: str) -> None:
     """Raise PodiumError where a class is absent from a fold's training rows: its network could never predict it."""
     if task in ("binary", "multiclass") and (lacking := sorted(set(range(len(labels))) - set(y.tolist()))):
-        names = shown([labels[code] for code in lacking])
+        names = preview([labels[code] for code in lacking])
         raise PodiumError(f"{where}: the training rows of a fold have no {names}; choose other `folds`")
 
 
@@ -34,8 +34,8 @@ def class_weights(
         counts = np.bincount(y, minlength=len(labels))
         return np.asarray(len(y) / (len(counts) * counts[y]))
     if unknown := sorted(set(wanted) - set(labels)):
-        choices = shown(labels, most=20)
-        raise PodiumError(f"{where}.class_weight: no label {shown(unknown)}; choose from: {choices}")
+        choices = preview(labels, most=20)
+        raise PodiumError(f"{where}.class_weight: no label {preview(unknown)}; choose from: {choices}")
     by_code = np.array([float(wanted.get(label, 1.0)) for label in labels])
     return np.asarray(by_code[y])
 

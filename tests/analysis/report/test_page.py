@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from podium.analysis.report import contents, gallery, pictures
-from podium.analysis.report.page import Page, Sheet, render
+from podium.analysis.report.page import HtmlTable, Page, render
 
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
@@ -63,8 +63,8 @@ def page(tmp_path_factory, make_results) -> Path:
         summary="300 rows.",
         members=contents.members(bank.replace("", None)),
         charts=contents.drawn(results, contents.plots(results, climb, uploads)),
-        scores=scores.sheet(),
-        time=Sheet(["stage", "seconds"], [["fit@good", "1.5"]]),
+        scores=scores.html_table(),
+        time=HtmlTable(["stage", "seconds"], [["fit@good", "1.5"]]),
         tiles=tiles,
         pictures=shown,
         heat={tiles[0].image_id: shown[tiles[1].image_id]},

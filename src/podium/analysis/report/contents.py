@@ -7,7 +7,7 @@ from functools import partial
 import pandas as pd
 
 from podium.analysis.report import charts, tables
-from podium.analysis.report.page import Chart, Sheet
+from podium.analysis.report.page import Chart, HtmlTable
 from podium.analysis.report.results import Results
 
 Plots = Mapping[str, pd.DataFrame]
@@ -29,11 +29,11 @@ class Scores:
         text = f"{official} {self.cross_fitted[official]:.4f} ± {self.standard_error[official]:.4f} cross-fitted"
         return f"{text}, {self.heldout[official]:.4f} held out" if self.heldout else text
 
-    def sheet(self) -> Sheet:
+    def html_table(self) -> HtmlTable:
         """Return cross-validation beside the leader board, a line per metric."""
         columns = (self.naive, self.cross_fitted, self.standard_error, self.heldout)
         lines = [[name, *(f"{part[name]:.4f}" if name in part else "" for part in columns)] for name in self.names]
-        return Sheet(["", "naive", "cross-fitted", "±", "held out"], lines)
+        return HtmlTable(["", "naive", "cross-fitted", "±", "held out"], lines)
 
 
 def plots(results: Results, climb: pd.DataFrame, uploads: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -94,15 +94,15 @@ def drawn(results: Results, made: Plots) -> list[Chart]:
     return [Chart(title, draw(made[name]), note) for title, name, draw, note in entries if len(made[name])]
 
 
-def members(bank: pd.DataFrame) -> Sheet:
+def members(bank: pd.DataFrame) -> HtmlTable:
     """Return the bank table, read as text, with four decimals."""
     numbers = bank.drop(columns="member").astype("float64")
-    return sheet(bank[["member"]].join(numbers.map(lambda value: "" if pd.isna(value) else f"{value:.4f}")))
+    return html_table(bank[["member"]].join(numbers.map(lambda value: "" if pd.isna(value) else f"{value:.4f}")))
 
 
-def sheet(table: pd.DataFrame) -> Sheet:
+def html_table(table: pd.DataFrame) -> HtmlTable:
     """Return a table of text as it is."""
-    return Sheet(list(table.columns), table.astype(str).to_numpy().tolist())
+    return HtmlTable(list(table.columns), table.astype(str).to_numpy().tolist())
 
 
 def _climbed(table: pd.DataFrame) -> str:

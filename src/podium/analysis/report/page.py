@@ -11,7 +11,7 @@ _FOLDER = files("podium.analysis.report")
 
 
 @dataclass(frozen=True)
-class Sheet:
+class HtmlTable:
     """A table of the page."""
 
     head: Sequence[str]
@@ -34,10 +34,10 @@ class Page:
     title: str
     headline: str
     summary: str
-    members: Sheet
+    members: HtmlTable
     charts: Sequence[Chart]
-    scores: Sheet
-    time: Sheet
+    scores: HtmlTable
+    time: HtmlTable
     tiles: Sequence[Tile]
     pictures: Mapping[str, str]  # image id -> data address
     heat: Mapping[str, str]

@@ -1,4 +1,4 @@
-"""Networks that are trained from scratch. One module per preset; each defines `class Network(networks.Network)`.
+"""Networks that are trained from scratch. One module each; it defines `class ScratchNetwork(networks.ScratchNetwork)`.
 
 A module imports Keras inside `build`, so that checking params.yaml does not.
 """
@@ -9,7 +9,7 @@ from podium.errors import PodiumError
 from podium.frozen import Frozen
 
 
-class Network(Frozen):
+class ScratchNetwork(Frozen):
     """A network with its settings as fields; its weights are drawn when it is built, by `keras.utils.set_random_seed`.
 
     It holds no dropout, so that nothing in it is random while it trains.

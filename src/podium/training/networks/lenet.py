@@ -8,7 +8,7 @@ from podium.training import networks
 from podium.training.networks.layers import pixels
 
 
-class Network(networks.Network):
+class ScratchNetwork(networks.ScratchNetwork):
     """Two 5x5 convolutions with a maximum each, then two dense layers; `width` multiplies the founding numbers."""
 
     native_px: ClassVar[int] = 32

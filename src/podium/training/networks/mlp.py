@@ -8,7 +8,7 @@ from podium.training import networks
 from podium.training.networks.layers import pixels
 
 
-class Network(networks.Network):
+class ScratchNetwork(networks.ScratchNetwork):
     """Hidden layers with ReLU over all pixels at once."""
 
     native_px: ClassVar[int] = 28

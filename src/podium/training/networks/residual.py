@@ -8,7 +8,7 @@ from podium.training import networks
 from podium.training.networks.layers import averaged, convolved, pixels
 
 
-class Network(networks.Network):
+class ScratchNetwork(networks.ScratchNetwork):
     """Three halvings that double the width; the first and the last have a residual pair of convolutions behind them.
 
     `width: 64` is the published one, for a GPU.

@@ -8,7 +8,7 @@ from podium.training import networks
 from podium.training.networks.layers import averaged, convolved, pixels
 
 
-class Network(networks.Network):
+class ScratchNetwork(networks.ScratchNetwork):
     """Blocks of two 3x3 convolutions and a maximum, each block twice as wide as the one before, up to eight times."""
 
     native_px: ClassVar[int] = 128

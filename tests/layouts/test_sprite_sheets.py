@@ -6,7 +6,7 @@ import pytest
 
 from podium.errors import PodiumError
 from podium.imaging.images import Reader
-from podium.layouts.sheets import Layout
+from podium.layouts.sprite_sheets import Layout
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 4, 3), dtype=np.uint8)
 

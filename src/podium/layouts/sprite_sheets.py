@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from podium.errors import PodiumError, shown
+from podium.errors import PodiumError, preview
 from podium.frozen import Frozen
 from podium.layouts import Layout as Base
 from podium.layouts import Listing
@@ -42,7 +42,7 @@ class Layout(Base):
     def _read(self, raw: Raw, part: Part, split: str) -> pd.DataFrame:
         for source in (*part.sheets, part.labels):
             if source not in raw:
-                raise PodiumError(f"layout.{split}: there is no {source}; there are: {shown(raw.sources())}")
+                raise PodiumError(f"layout.{split}: there is no {source}; there are: {preview(raw.sources())}")
         labels = _labels(raw.read(part.labels), f"{part.labels}: layout.{split}.labels", self.classes)
         n_rows, rest = divmod(len(labels), len(part.sheets))
         if rest:
@@ -73,5 +73,5 @@ def _labels(data: bytes, where: str, classes: tuple[str, ...]) -> list[str]:
         return [str(label) for label in labels]
     strange = sorted({str(label) for label in labels if label not in range(len(classes))})
     if strange:
-        raise PodiumError(f"{where}: layout.classes names labels 0 to {len(classes) - 1}, and not: {shown(strange)}")
+        raise PodiumError(f"{where}: layout.classes names labels 0 to {len(classes) - 1}, and not: {preview(strange)}")
     return [classes[label] for label in labels]
