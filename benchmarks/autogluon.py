@@ -78,7 +78,7 @@ def ours(read: FitInputs, rows: pd.DataFrame, chosen: config.Config, loss: Ensem
     y = task.targets(by_id(rows, ids["train"], "rows"))
     fold_of = by_id(dealt[dealt["repeat"] == 0], ids["train"], "folds")[["fold"]].to_numpy()
     verdict = judge(params.ensemble, train, y, fold_of, loss=loss, seed=params.seed)
-    return pd.Series(list(verdict.blend.combine(test)), index=ids["test"])
+    return pd.Series(list(verdict.blend.predict(test)), index=ids["test"])
 
 
 def theirs(read: FitInputs, rows: pd.DataFrame, kind: str, peer: str, seconds: float) -> pd.Series:
@@ -116,7 +116,7 @@ def main() -> None:
     read = FitInputs(rows, rows, learn, ask)
     metric = metrics.METRICS["log_loss"]
     loss = EnsembleObjective(
-        lambda y, p: metric.loss(y, p, task), limits=params.submission.clip or (0.0, 1.0), is_log_loss=True
+        lambda y, p, w: metric.loss(y, p, task, w), limits=params.submission.clip or (0.0, 1.0), is_log_loss=True
     )
 
     differences = []

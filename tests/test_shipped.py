@@ -8,7 +8,7 @@ import py7zr
 import pytest
 
 from podium import config
-from podium.storage.archives import resolve_auto
+from podium.storage.archives import repack
 from podium.storage.raw import Raw
 
 ROOT = Path(__file__).parents[1]
@@ -99,7 +99,7 @@ def test_kaggles_archive_is_read_as_it_comes(name, monkeypatch, tmp_path):
     monkeypatch.chdir(ROOT)
     competition = config.load_competition(name)
     (tmp_path / f"{competition.source.competition}.zip").write_bytes(zipped(FILES[name]))
-    resolve_auto(tmp_path)
+    repack(tmp_path)
     listing = competition.layout.read(tmp_path)
     with Raw(tmp_path) as raw:
         assert all(source in raw for source in listing.images["source"])

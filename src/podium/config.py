@@ -21,15 +21,17 @@ from podium.ensembles import Ensemble
 from podium.errors import PodiumError
 from podium.features.backbone import Backbone
 from podium.fitting.member import Member
-from podium.fitting.scoring import Submission
+from podium.fitting.scoring import Scoring, Submission
 from podium.frozen import Frozen
 from podium.imaging.views import VIEWS, Views
 from podium.layouts import Layout
+from podium.metrics import Metric
 from podium.metrics import find as find_metric
 from podium.sources import Source
 from podium.splits.folds import Folds
 from podium.splits.sampling import Holdout
 from podium.tasks import Task
+from podium.tasks.vector import ExclusiveTask, ProbabilityTask, VectorTask
 from podium.training import Finetune
 from podium.training.encoder import find as find_encoder
 
@@ -38,6 +40,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _COMPETITION_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 # DVC leaves params of these names out of its run cache key, so a change would go unnoticed.
 _INVISIBLE_TO_DVC = ("size", "nfiles")
+_RESERVED = "ensemble"  # models/C/ensemble is the ensemble's
 # Sections whose names must differ: each is a file of features/, or of predictions/.
 _ONE_NAMESPACE = (
     ("backbones", "finetunes", "imports.features"),
@@ -104,19 +107,37 @@ class Config(Frozen):
     competition: Competition
 
 
+def scoring(config: Config) -> Scoring:
+    """Return how predictions are scored: by the competition's metrics, clipped as params.yaml says."""
+    return Scoring(config.competition.task, all_metrics(config), config.params.submission)
+
+
+def all_metrics(config: Config) -> tuple[Metric, ...]:
+    """Return the competition's metrics, the official one first."""
+    where = f"{paths.competition(config.params.competition)}: metric"
+    return tuple(find_metric(name, where) for name in config.competition.all_metrics())
+
+
+def vector_task(config: Config) -> VectorTask:
+    """Return the task of a competition that has heads on features, which `load` allows for vectors only."""
+    task: VectorTask = config.competition.task  # type: ignore[assignment]  # see `load`
+    return task
+
+
 def load(path: Path = paths.PARAMS) -> Config:
     """Read and check params.yaml and the competition that it names; raises PodiumError in one line."""
     params = load_params(path)
     competition = load_competition(params.competition, str(path))
-    kind = competition.task.kind
+    task = competition.task
     for name, model in params.models().items():
         at = f"{path}: {'members' if name in params.members else 'fusions'}.{name}"
-        if kind not in model.head.tasks:
-            raise PodiumError(f"{at}.head: it handles {', '.join(model.head.tasks)}; the competition's task is {kind}")
+        if task.kind not in model.head.tasks:
+            kinds = ", ".join(model.head.tasks)
+            raise PodiumError(f"{at}.head: it handles {kinds}; the competition's task is {task.kind}")
         if model.metadata and not competition.layout.metadata:
             raise PodiumError(f"{at}.metadata: the competition names no columns in layout.metadata")
     for name, finetune in params.finetunes.items():
-        _check_task(finetune, kind, f"{path}: finetunes.{name}")
+        _check_task(finetune, task, f"{path}: finetunes.{name}")
     return Config.model_construct(params=params, competition=competition)
 
 
@@ -194,6 +215,8 @@ def _sections(raw: Mapping[str, Any], where: str) -> dict[str, dict[str, Any]]:
     sections |= {f"imports.{name}": imports.get(name) or {} for name in ("predictions", "features")}
     for section, named in sections.items():
         _check_names(named, f"{where}{section}")
+        if _RESERVED in named:
+            raise PodiumError(f"{where}{section}.{_RESERVED}: this name is the ensemble's own; choose another")
     for sharing in _ONE_NAMESPACE:
         for first, second in combinations(sharing, 2):
             if twice := set(sections[first]) & set(sections[second]):
@@ -201,12 +224,12 @@ def _sections(raw: Mapping[str, Any], where: str) -> dict[str, dict[str, Any]]:
     return sections
 
 
-def _check_task(finetune: Finetune, kind: str, where: str) -> None:
+def _check_task(finetune: Finetune, task: Task, where: str) -> None:
     """Raise PodiumError for a setting that says nothing to this kind of task."""
     for key, unset in (("class_weight", None), ("sampling", "uniform")):
-        if getattr(finetune, key) != unset and kind not in ("binary", "multiclass"):
-            raise PodiumError(f"{where}.{key}: it is for binary and multiclass tasks; the competition's is {kind}")
-    if finetune.label_smoothing and kind == "regression":
+        if getattr(finetune, key) != unset and not isinstance(task, ExclusiveTask):
+            raise PodiumError(f"{where}.{key}: it is for binary and multiclass tasks; the competition's is {task.kind}")
+    if finetune.label_smoothing and not isinstance(task, ProbabilityTask):
         raise PodiumError(f"{where}.label_smoothing: leave it out: the competition's task has no labels")
 
 

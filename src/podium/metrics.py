@@ -42,6 +42,11 @@ class Metric:
     takes: Takes
     tasks: tuple[str, ...]
 
+    @property
+    def sign(self) -> int:
+        """Return 1 where lower is better and -1 where higher is: the sign that makes a score a loss."""
+        return 1 if self.direction == "lower" else -1
+
     def __call__(self, y: np.ndarray, p: np.ndarray, weight: Weight = None) -> float:
         """Return the score of what the metric takes: probabilities, labels or values."""
         return float(self.function(y, p, weight))
@@ -52,8 +57,7 @@ class Metric:
 
     def loss(self, y: np.ndarray, p: np.ndarray, task: Decides, weight: Weight = None) -> float:
         """Return the score, signed so that lower is better."""
-        score = self.score(y, p, task, weight)
-        return score if self.direction == "lower" else -score
+        return self.sign * self.score(y, p, task, weight)
 
 
 METRICS: dict[str, Metric] = {}

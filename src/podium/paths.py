@@ -26,6 +26,11 @@ def data(name: str, file: str) -> Path:
     return Path("data") / name / file
 
 
+def dataset(name: str) -> Path:
+    """Return the folder of a competition's prepared tables."""
+    return Path("data") / name
+
+
 def features(name: str, backbone: str) -> Path:
     """Return the HDF5 file of one backbone's features."""
     return Path("features") / name / f"{backbone}.h5"
@@ -47,28 +52,33 @@ def finetune(name: str, finetune_name: str, suffix: str) -> Path:
 
 
 def predictions(name: str, member: str) -> Path:
-    """Return one member's out-of-fold and test predictions."""
-    return Path("predictions") / name / f"{member}.parquet"
+    """Return the folder of one member's out-of-fold and test predictions."""
+    return Path("predictions") / name / member
+
+
+def models(name: str, member: str) -> Path:
+    """Return the folder of one member's fitted models; the ensemble's is called `ensemble`."""
+    return Path("models") / name / member
 
 
 def ensemble(name: str) -> Path:
-    """Return the ensemble's out-of-fold and test predictions."""
-    return Path("ensembles") / f"{name}.parquet"
+    """Return the folder of the ensemble's out-of-fold and test predictions, and of its tables."""
+    return Path("ensembles") / name
 
 
 def bank_table(name: str) -> Path:
     """Return the table of members with their scores and weights."""
-    return Path("ensembles") / f"{name}.bank.csv"
+    return ensemble(name) / "bank.csv"
 
 
 def method_table(name: str) -> Path:
     """Return the table of ensemble methods, and why one of them was chosen."""
-    return Path("ensembles") / f"{name}.methods.csv"
+    return ensemble(name) / "methods.csv"
 
 
 def climb_table(name: str) -> Path:
     """Return the steps of the ensemble's search."""
-    return Path("ensembles") / f"{name}.path.csv"
+    return ensemble(name) / "path.csv"
 
 
 def submission(name: str) -> Path:

@@ -26,6 +26,7 @@ KINDS = {
     "ensembles": ("ensembles", "Ensemble"),
     "engines": ("engines", "Engine"),
     "networks": ("training.networks", "ScratchNetwork"),
+    "panels": ("analysis.report.panels", "Panels"),
 }
 
 

@@ -9,14 +9,16 @@ import pytest
 from podium import config
 from podium.analysis import heatmaps
 from podium.backbones.pooling import POOLINGS
+from podium.contracts.steps import Linear, Softmax
 from podium.features.extraction import resolve_auto
 from podium.heads import Training
 from podium.heads.logistic import Head
 from podium.imaging.images import Reader, Resize, resize
+from podium.tasks import binary, multiclass, regression
 from podium.training import Finetune
 from podium.training.encoder import find
-from podium.training.finetuning import FoldModel
-from podium.training.model import Model
+from podium.training.outputs.scores import build
+from podium.training.trained import TrainedNetwork
 
 
 @pytest.fixture
@@ -29,11 +31,20 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
+TASKS = {task.kind: task(target="x") for task in (binary.Task, multiclass.Task, regression.Task)}
+
+
+def score(function, kind):
+    """The score of a head that is a function of features."""
+    model = function if hasattr(function, "predict") else SimpleNamespace(predict=function)
+    return heatmaps.score_of_head(model, TASKS[kind])
+
+
 def test_a_linear_heads_map_is_its_weights_times_the_features(maps):
     """Zhou's map: at each place w . f + b, and their mean is the logit of the pooled features."""
     w, b = np.array([0.5, -1.0, 0.3, 0.0, 2.0, -0.7]), -0.2
     found = heatmaps.activation(
-        heatmaps.score_of_head(lambda x: sigmoid(x @ w + b)[:, None].astype(np.float32), "binary"), [maps], "avg"
+        score(lambda x: sigmoid(x @ w + b)[:, None].astype(np.float32), "binary"), [maps], "avg"
     )
     assert found.places == pytest.approx(maps @ w + b, abs=1e-4)
     assert found.places.mean() == pytest.approx(maps.mean(axis=(0, 1)) @ w + b, abs=1e-4)
@@ -45,7 +56,7 @@ def test_a_saturated_place_is_still_exact(maps):
     spiky[2, 1, 4] = 60.0
     w = np.array([0, 0, 0, 0, 1.0, 0])
     found = heatmaps.activation(
-        heatmaps.score_of_head(lambda x: sigmoid(x @ w - 3)[:, None].astype(np.float32), "binary"), [spiky], "avg"
+        score(lambda x: sigmoid(x @ w - 3)[:, None].astype(np.float32), "binary"), [spiky], "avg"
     )
     assert found.places[2, 1] == pytest.approx(57, abs=1e-3)
 
@@ -58,7 +69,7 @@ def test_of_several_classes_the_predicted_one_is_explained(maps):
         e = np.exp(x @ w)
         return (e / e.sum(axis=1, keepdims=True)).astype(np.float32)
 
-    found = heatmaps.activation(heatmaps.score_of_head(softmax, "multiclass"), [maps], "avg")
+    found = heatmaps.activation(score(softmax, "multiclass"), [maps], "avg")
     scores = maps.mean(axis=(0, 1)) @ w
     assert found.label == scores.argmax()
     assert found.places == pytest.approx(maps @ (w[:, found.label] - w.mean(axis=1)), abs=1e-3)
@@ -67,7 +78,7 @@ def test_of_several_classes_the_predicted_one_is_explained(maps):
 def test_values_are_explained_in_their_own_units(maps):
     """A regression's map averages to its value."""
     w = np.arange(6.0)
-    found = heatmaps.activation(heatmaps.score_of_head(lambda x: (x @ w)[:, None], "regression"), [maps], "avg")
+    found = heatmaps.activation(score(lambda x: (x @ w)[:, None], "regression"), [maps], "avg")
     assert found.places.mean() == pytest.approx(maps.mean(axis=(0, 1)) @ w, rel=1e-5)
 
 
@@ -79,7 +90,7 @@ def test_the_projects_own_logistic_head_is_linear(maps):
     y = (x[:, 0] + rng.normal(0, 0.5, 200) > 1).astype(np.int64)
     data = Training(x=x, y=y, task="binary", n_outputs=1, group=np.arange(200), weight=np.ones(200), seed=0)
     predict = Head(C=1.0).fit(data)
-    found = heatmaps.activation(heatmaps.score_of_head(predict, "binary"), [maps], "avg")
+    found = heatmaps.activation(score(predict, "binary"), [maps], "avg")
     p = float(predict(maps.mean(axis=(0, 1))[None])[0, 0])
     assert found.places.mean() == pytest.approx(np.log(p / (1 - p)), abs=1e-4)
     assert found.places.std() > 0.1
@@ -115,9 +126,7 @@ def test_layers_and_maxima_add_up_to_the_logit(pooling):
             fine = own[np.ix_(cells, cells)]
             expected += fine - fine.mean() + own.mean()
     w = np.concatenate(weights)
-    found = heatmaps.activation(
-        heatmaps.score_of_head(lambda x: sigmoid(x @ w - 0.4)[:, None], "binary"), layers, pooling
-    )
+    found = heatmaps.activation(score(lambda x: sigmoid(x @ w - 0.4)[:, None], "binary"), layers, pooling)
     assert found.places.shape == (8, 8)
     assert found.places == pytest.approx(expected - 0.4, abs=1e-3)
     assert found.places.mean() == pytest.approx(np.concatenate(features) @ w - 0.4, abs=1e-4)
@@ -160,34 +169,33 @@ def test_a_finetunes_map_is_grad_cam_by_tensorflows_own_gradients(network):
     import tensorflow as tf
 
     encoder = find(Finetune(network=network, **TRAINED[network]), "x")
-    model = Model(encoder, "multiclass", 3, seed=1)
-    kernel, bias = model.head()
+    task = multiclass.Task(target="x")
+    model = build(encoder, task, 3, seed=1)
+    kernel, bias = model.output.final().values()
     rng = np.random.default_rng(6)
     weights = model.arrays()  # as no initialiser draws them, so that each must find its place
     weights |= {name: array + rng.uniform(0, 0.05, array.shape) for name, array in weights.items() if array.ndim == 1}
     model.restore(weights)
-    kept = {**model.arrays(), "kernel": kernel, "bias": bias}
-    fold = FoldModel(SimpleNamespace(encoder=encoder, task=SimpleNamespace(kind="multiclass")), None, None)
-    vars(fold)["kept"] = (kept, {"mean": 0.0, "std": 1.0})
+    trained = TrainedNetwork(tuple(model.arrays().values()), Linear(kernel, bias), Softmax())
     image = rng.integers(0, 256, (1, encoder.px, encoder.px, 3), dtype=np.uint8)
 
-    [maps] = heatmaps.maps_of_finetune(fold, image)
-    found = heatmaps.activation(heatmaps.score_of_finetune(fold), maps, heatmaps.pooling(encoder))
+    [maps] = heatmaps.maps_of_finetune(encoder, trained.weights, image)
+    found = heatmaps.activation(heatmaps.score_of_finetune(trained, task), maps, heatmaps.pooling(encoder))
 
     tensors = [tf.constant(one[None]) for one in maps]
     with tf.GradientTape() as tape:
         tape.watch(tensors)
         features = tf.concat([POOLINGS[heatmaps.pooling(encoder)](one, 0) for one in tensors], axis=-1)
         logits = tf.matmul(features, kernel) + bias
-        score = logits[0, found.label] - tf.reduce_mean(logits)
+        logit = logits[0, found.label] - tf.reduce_mean(logits)
     np.testing.assert_allclose(features, model.features(image), rtol=1e-3, atol=1e-4)
     assert found.label == int(np.argmax(logits))
     expected = np.zeros(maps[0].shape[:2])
-    for one, gradient in zip(maps, tape.gradient(score, tensors), strict=True):
+    for one, gradient in zip(maps, tape.gradient(logit, tensors), strict=True):
         places = (one * gradient[0]).numpy().sum(axis=2) * one.shape[0] * one.shape[1]
         expected += np.kron(places, np.ones(np.array(expected.shape) // places.shape))
     np.testing.assert_allclose(found.places - found.places.mean(), expected - expected.mean(), atol=2e-3)
-    assert found.places.mean() == pytest.approx(float(score), abs=1e-3)
+    assert found.places.mean() == pytest.approx(float(logit), abs=1e-3)
     assert found.places.std() > 0.01
     keras.backend.clear_session()
 

@@ -9,6 +9,8 @@ import pytest
 from podium import config
 from podium.analysis.revisions import ENSEMBLE, Revision
 from podium.commands import compare
+from podium.contracts.dataset import Dataset
+from podium.contracts.scores import Scores
 from podium.errors import PodiumError
 from podium.tasks.binary import Task
 
@@ -30,9 +32,7 @@ def predictions(p, ids):
     """Return a predictions table in an order of its own, with one test row."""
     table = pd.DataFrame({"row_id": ids, "split": "train", "p_0": p.astype(np.float32)})
     table = pd.concat([table, pd.DataFrame({"row_id": ["t"], "split": "test", "p_0": np.float32([0.5])})])
-    table = table.sample(frac=1, random_state=3).reset_index(drop=True)
-    table.attrs = {"labels": ["0", "1"], "task": "binary"}
-    return table
+    return Scores.of_table(table.sample(frac=1, random_state=3), ["0", "1"])
 
 
 def revision(name, skill, seed=1, ids=None, **changes):
@@ -49,7 +49,7 @@ def revision(name, skill, seed=1, ids=None, **changes):
         config=settings(),
         choices={"seed": seed, "limit": None},
         metrics={"ensemble.cross_fitted.log_loss": round(float(skill), 3)},
-        rows=rows,
+        data=Dataset.in_memory(rows, ["0", "1"]),
         folds=folds,
         predictions={ENSEMBLE: predictions(p, ids), "m": predictions(p, ids)},
     )
@@ -68,7 +68,7 @@ def test_a_better_experiment_is_called_better():
         (ENSEMBLE, "auc"),
         ("m", "log_loss"),
     ]
-    table = a.predictions[ENSEMBLE].merge(a.rows, on="row_id")
+    table = a.predictions[ENSEMBLE].table().merge(a.data.rows, on="row_id")
     expected = log_loss(table["y"], table["p_0"].astype(float).clip(0.005, 0.995))
     assert lines[0].a == pytest.approx(expected, rel=1e-5)
     assert lines[0].difference.gain == pytest.approx(lines[0].a - lines[0].b)
@@ -90,9 +90,7 @@ def test_another_seed_cannot_be_told():
 def test_rows_meet_by_id():
     """The order of a predictions file means nothing."""
     a, b = revision("main", 1.0), revision("strong", 1.2, seed=2)
-    shuffled = {name: table.iloc[::-1].set_axis(range(len(table))) for name, table in b.predictions.items()}
-    for name, table in shuffled.items():
-        table.attrs = b.predictions[name].attrs
+    shuffled = {name: scores.take(np.arange(len(scores))[::-1]) for name, scores in b.predictions.items()}
     assert compare.text(a, b) == compare.text(a, replace(b, predictions=shuffled))
 
 
@@ -108,8 +106,9 @@ def test_other_folds_are_said():
 def test_other_images_are_not_paired_and_it_says_so():
     """One image fewer in A makes the comparison an unpaired one, much wider."""
     a, b = revision("main", 1.0), revision("strong", 1.1, seed=2)
-    table = a.predictions[ENSEMBLE]
-    fewer = replace(a, predictions=dict.fromkeys((ENSEMBLE, "m"), table[table["row_id"] != "0007"]))
+    scores = a.predictions[ENSEMBLE]
+    without = scores.take(np.flatnonzero(scores.row_id != "0007"))
+    fewer = replace(a, predictions=dict.fromkeys((ENSEMBLE, "m"), without))
     paired, unpaired = (compare.differences(left, b)[0].difference for left in (a, fewer))
     assert compare.notes(fewer, b)[0].startswith("The scored rows differ (0 only in main, 1 only in strong)")
     assert paired.verdict == "better"
@@ -120,19 +119,20 @@ def test_other_images_are_not_paired_and_it_says_so():
 def test_a_corrected_label_counts_for_both():
     """Both sides are scored on B's labels, and the number of corrected rows is told."""
     a, b = revision("main", 1.0), revision("strong", 2.0, seed=2)
-    corrected = b.rows.assign(y=b.rows["y"].where(b.rows.index >= 7, 1 - b.rows["y"]))
+    rows = b.data.rows
+    corrected = Dataset.in_memory(rows.assign(y=rows["y"].where(rows.index >= 7, 1 - rows["y"])), ["0", "1"])
     note = "7 rows have another label in main: both sides are scored on those of strong."
-    assert compare.notes(a, replace(b, rows=corrected)) == [note]
-    same_labels = compare.differences(replace(a, rows=corrected), replace(b, rows=corrected))
-    assert compare.differences(a, replace(b, rows=corrected)) == same_labels
+    assert compare.notes(a, replace(b, data=corrected)) == [note]
+    same_labels = compare.differences(replace(a, data=corrected), replace(b, data=corrected))
+    assert compare.differences(a, replace(b, data=corrected)) == same_labels
 
 
 def test_groups_are_drawn_together():
     """Twenty rows of a patient are one draw: a gain that one patient makes is no gain."""
     a, b = revision("main", 1.0), revision("strong", 1.2, seed=2)
-    grouped = a.rows.assign(group=[str(k // 100) for k in range(N)])
+    grouped = Dataset.in_memory(a.data.rows.assign(group=[str(k // 100) for k in range(N)]), ["0", "1"])
     alone = compare.differences(a, b)[0].difference
-    together = compare.differences(replace(a, rows=grouped), replace(b, rows=grouped))[0].difference
+    together = compare.differences(replace(a, data=grouped), replace(b, data=grouped))[0].difference
     assert together.over_images != alone.over_images
 
 
@@ -147,7 +147,7 @@ def test_what_cannot_be_compared_is_said(changes, message):
     """Another competition, and other labels."""
     b = revision("b", 1.0)
     if "predictions" in changes:
-        b.predictions[ENSEMBLE].attrs = {"labels": ["cat", "dog"], "task": "binary"}
+        b.predictions[ENSEMBLE] = replace(b.predictions[ENSEMBLE], labels=("cat", "dog"))
         changes = {}
     with pytest.raises(PodiumError, match=message):
         compare.differences(revision("main", 1.0), replace(b, **changes))

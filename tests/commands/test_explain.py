@@ -1,5 +1,7 @@
 """`podium explain`: pictures of the evidence, from the models that did not see the image."""
 
+import shutil
+
 import cv2
 import numpy as np
 import pandas as pd
@@ -13,7 +15,7 @@ from podium.contracts import features
 from podium.contracts.tables import FOLDS, IMAGES, ROWS
 from podium.errors import PodiumError
 from podium.heads.logistic import Head
-from podium.stages import augment, finetune
+from podium.stages import augment, finetune, fit
 from podium.tasks.binary import Task
 from podium.training import Finetune
 
@@ -71,6 +73,7 @@ def extracted(tmp_path, monkeypatch):
 
 def test_the_evidence_is_where_it_was_planted(extracted, capsys):
     """A picture of the image's own size, red at the planted place, for a train and a test image."""
+    fit.run(make_config(), "logistic")
     rows = ROWS.read(paths.data("toy", "rows.parquet"))
     positive = rows.loc[rows["y"] == 1, "row_id"].iloc[0]
     explain.run(make_config(), [f"{positive}.png", "r39.png"], None)
@@ -85,9 +88,15 @@ def test_the_evidence_is_where_it_was_planted(extracted, capsys):
 def test_an_image_is_explained_by_models_that_did_not_see_it(extracted):
     """One fold's model for a train image, all four for a test image."""
     config = make_config()
-    models = explain._models(config, config.params.members["logistic"], {"r00", "r01", "r39"})
-    assert {row_id: len(found) for row_id, found in models.items()} == {"r00": 1, "r01": 1, "r39": 4}
-    assert models["r00"][0] is not models["r01"][0]
+    fit.run(config, "logistic")
+    images = IMAGES.read(paths.data("toy", "images.parquet"))
+    asked = images[images["row_id"].isin(["r00", "r01", "r39"])]
+    own = [list(part["row_id"]) for _, part in explain._models_of(config, "logistic", asked)]
+    assert own == [["r00", "r39"], ["r01", "r39"], ["r39"], ["r39"]]  # r00 is of fold 0, r01 of fold 1
+    explain.run(config, ["r00.png"], None)
+    shutil.rmtree(paths.models("toy", "logistic"))
+    with pytest.raises(PodiumError, match=r"models/toy/logistic/r0f0\.json: there is no such model"):
+        explain.run(config, ["r00.png"], None)
 
 
 @pytest.mark.parametrize(
@@ -115,18 +124,18 @@ def test_a_finetune_looks_with_the_trunks_that_did_not_see_the_image(extracted, 
     monkeypatch.setenv("PODIUM_CACHE", "cache")
     config, asked = make_config(), []
     augment.run(config)
-    with pytest.raises(PodiumError, match="run the stage again"):
+    with pytest.raises(PodiumError, match="there is no such model"):
         explain.run(config, ["r00.png"], "tiny")
     finetune.run(config, "tiny")
     looked = heatmaps.maps_of_finetune
 
-    def noted(model, pixels):
-        asked.append((model.split.fold, len(pixels)))
-        return looked(model, pixels)
+    def noted(encoder, weights, pixels):
+        asked.append(len(pixels))
+        return looked(encoder, weights, pixels)
 
     monkeypatch.setattr(heatmaps, "maps_of_finetune", noted)
     explain.run(config, ["r01.png", "r39.png"], "tiny")
-    assert asked == [(0, 1), (1, 2), (2, 1), (3, 1)]  # r01 is of fold 1
+    assert asked == [1, 2, 1, 1]  # r01 is of fold 1
     assert cv2.imread(str(paths.heatmap("toy", "r01.png.png"))).shape == (30, 24, 3)
 
 

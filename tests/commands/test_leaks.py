@@ -10,7 +10,7 @@ import pytest
 from podium import config, paths
 from podium.commands import leaks
 from podium.contracts import features
-from podium.contracts.tables import PROBABILITIES
+from podium.contracts.scores import Scores
 from podium.stages import fold, prepare
 
 COMPETITION = """\
@@ -93,7 +93,7 @@ def test_what_is_planted_is_told(prepared, capsys):
     features.write(paths.features("toy", "b"), index, x, n_columns=8, dtype="float32", attributes={})
     p = np.where(is_test, 0.5, 0.99) + np.random.default_rng(1).uniform(-0.01, 0.01, 200)
     table = images[["row_id", "split"]].assign(p_0=p)
-    PROBABILITIES.write(table, paths.predictions("toy", "m"), {"labels": ["0", "1"]})
+    Scores.of_table(table, ["0", "1"]).write(paths.predictions("toy", "m"))
     leaks.run(config.load())
     told = capsys.readouterr().out
     assert "alarm: file size gives the target away: AUC 1.000" in told

@@ -256,7 +256,7 @@ def test_the_made_up_labels_of_a_sample_are_no_solution(root):
     """A held-out score against them would mean nothing."""
     put(root / "files", cifar())
     new.run("files")
-    assert config.paths.data("files", "solution.csv").read_text() == "row_id,y\n"
+    assert config.paths.data("files", "solution/solution.csv").read_text() == "row_id,y\n"
 
 
 def test_guesses_have_their_reasons(root):

@@ -56,7 +56,7 @@ def test_nothing_is_removed_unless_asked(machine, capsys):
 
 
 def test_what_no_params_name_is_removed(machine):
-    """Rows, models, pixels, features and predictions go; what params.yaml names stays, imports too."""
+    """Rows, models, pixels, features and predictions go; what params.yaml names stays, and other competitions."""
     prune.run(machine.config, yes=True)
     colour = resolve_auto(COLOUR, "").fingerprint
     (small,) = pixel_caches([SMALL], paths.cache() / "pixels").values()
@@ -65,8 +65,8 @@ def test_what_no_params_name_is_removed(machine):
         *(f"{kind}/{name}/0.rows" for kind in ("rows", "models") for name in (colour, "f" * 32)),
         "features/toy/old.h5",
         "features/toy/colour.h5",
-        "predictions/toy/old.parquet",
-        "features/other/shape.h5",
+        "predictions/toy/old/scores.parquet",
+        "models/toy/old/r0f0.npz",
     }
 
 

@@ -1,14 +1,17 @@
 """What every head must do, whatever it is: run over all of them, for each task that they say they handle."""
 
 import dataclasses
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from podium import metrics, plugins
-from podium.fitting.crossfit import RowFeatures, cross_fit
+from podium.contracts import models
+from podium.contracts.steps import predict
+from podium.fitting.crossfit import cross_fit, in_memory
+from podium.fitting.row_features import RowFeatures
 from podium.heads import Training
 from podium.splits import folds
 
@@ -84,18 +87,16 @@ class Case:
 
     @cached_property
     def predict(self):
-        """One model of all training rows."""
-        return self.head.fit(self.data())
+        """Predictions by one model of all training rows."""
+        return partial(predict, self.head.fit(self.data()))
 
-    def run(self, rows=None, dealt=None, block=None):
+    def run(self, rows=None, dealt=None, block=None, keep=in_memory):
         """Cross-fit; the table has row_id as its index."""
         block = block or self.block
         rows = self.rows if rows is None else rows
         dealt = self.folds if dealt is None else dealt
-        found = cross_fit(
-            self.head, self.task, self.labels, rows, dealt, train_features=block, predict_features=block, seed=3
-        )
-        return self.task.schema.check(found, "predictions").set_index("row_id").drop(columns="split")
+        scores = cross_fit(self.head, self.task, self.labels, rows, dealt, block, block, seed=3, keep=keep)
+        return scores.table().set_index("row_id").drop(columns="split")
 
     def data(self):
         """The training rows of all folds, as a head gets them."""
@@ -123,7 +124,7 @@ def test_learns(case):
 def test_is_deterministic_by_seed(case):
     """The same rows and seed give the same bits, whatever ran before, and fitting leaves its inputs alone."""
     data = case.data()
-    again = case.head.fit(data)(case.block.x[:, 0])
+    again = predict(case.head.fit(data), case.block.x[:, 0])
     np.testing.assert_array_equal(case.predict(case.block.x[:, 0]), again)
     for field in dataclasses.fields(data):
         np.testing.assert_array_equal(getattr(data, field.name), getattr(case.data(), field.name))
@@ -159,13 +160,29 @@ def test_everything_is_fitted_on_training_rows_only(case):
 
 
 def test_a_prediction_depends_on_its_row_alone(case):
-    """Alone, in another order or among others, a row gets the same prediction but for rounding."""
+    """Alone, in another order or among others, a row gets the same bits."""
     x = case.block.x[:, 0]
     whole = case.predict(x)
     assert whole.dtype == np.float32
     assert whole.shape == (N, len(case.task.columns(case.labels)))
-    np.testing.assert_allclose(case.predict(x[::-1])[::-1], whole, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(case.predict(x[:1]), whole[:1], rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(case.predict(x[::-1])[::-1], whole)
+    np.testing.assert_array_equal(case.predict(x[:1]), whole[:1])
+    np.testing.assert_array_equal(case.predict(np.tile(x, (5, 1)))[-N:], whole)
+
+
+def test_a_saved_model_predicts_the_same_bits(case, tmp_path):
+    """Out-of-fold predictions by reloaded models are those of the models in memory, and so is a read of the files."""
+
+    def keep(name, model):
+        models.save(model, tmp_path, name)
+        return models.load(tmp_path, name)
+
+    pd.testing.assert_frame_equal(case.run(keep=keep), case.found, check_exact=True)
+    assert models.names(tmp_path) == [models.of_fold(0, fold) for fold in range(case.folds["fold"].nunique())]
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    case.run(keep=keep)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert not [name for name in before if not name.endswith((".json", ".npz", ".npy"))]
 
 
 def test_heads_have_settings_here():

@@ -12,7 +12,7 @@ METRIC = metrics.METRICS["log_loss"]
 
 def make_loss(k):
     task = binary.Task(target="x") if k == 1 else multiclass.Task(target="x")
-    return EnsembleObjective(lambda y, p: METRIC.loss(y, p, task), is_log_loss=True)
+    return EnsembleObjective(lambda y, p, w: METRIC.loss(y, p, task), is_log_loss=True)
 
 
 def make_bank(n=300, m=5, k=1, seed=0):
@@ -37,7 +37,7 @@ def case(request):
 def test_predictions_are_probabilities(ensemble, case):
     """Float32 in [0, 1], one line per row; the rows of several classes sum to 1."""
     y, members, _, loss = case
-    p = ensemble.fit(members, y, loss=loss, seed=0).combine(members)
+    p = ensemble.fit(members, y, loss=loss, seed=0).predict(members)
     assert p.shape == members.shape[1:]
     assert p.dtype == np.float32
     assert p.min() >= 0
@@ -66,7 +66,7 @@ def test_a_row_is_predicted_the_same_in_any_company(ensemble, case):
     """A fitted blend looks at one row at a time."""
     y, members, _, loss = case
     blend = ensemble.fit(members, y, loss=loss, seed=0)
-    np.testing.assert_allclose(blend.combine(members[:, 10:17]), blend.combine(members)[10:17], atol=1e-7)
+    np.testing.assert_allclose(blend.predict(members[:, 10:17]), blend.predict(members)[10:17], atol=1e-7)
 
 
 def test_inputs_stay_as_they_are(ensemble, case):
@@ -105,9 +105,9 @@ def test_weights_that_fit_noise_gain_naively_and_not_cross_fitted():
     y = rng.integers(0, 2, n)
     members = rng.random((400, n, 1)).astype(np.float32)
     accuracy, task = metrics.METRICS["accuracy"], binary.Task(target="x")
-    loss = EnsembleObjective(lambda y, p: accuracy.loss(y, p, task))
+    loss = EnsembleObjective(lambda y, p, w: accuracy.loss(y, p, task))
     ensemble = plugins.make("ensembles", "hill_climb", {"rounds": 10}, "here", "method")
-    naive = -loss(y, ensemble.fit(members, y, loss=loss, seed=0).combine(members))
+    naive = -loss(y, ensemble.fit(members, y, loss=loss, seed=0).predict(members))
     crossed = -loss(y, ensemble.cross_fit(members, y, rng.integers(0, 5, (n, 1)), loss=loss, seed=0))
     assert naive > 0.65
     assert crossed < 0.56
@@ -117,4 +117,4 @@ def test_the_mean_is_the_mean():
     """Against NumPy."""
     y, members, _ = make_bank()
     blend = plugins.make("ensembles", "mean", {}, "here", "method").fit(members, y, loss=make_loss(1), seed=0)
-    np.testing.assert_allclose(blend.combine(members), members.mean(axis=0), atol=1e-7)
+    np.testing.assert_allclose(blend.predict(members), members.mean(axis=0), atol=1e-7)

@@ -14,7 +14,7 @@ BINARY, MULTICLASS = binary.Task(target="x"), multiclass.Task(target="x")
 def loss(name, task, clip=None):
     metric = metrics.find(name, "here")
     return EnsembleObjective(
-        lambda y, p: metric.loss(y, p, task), limits=clip or (0.0, 1.0), is_log_loss=name == "log_loss"
+        lambda y, p, w: metric.loss(y, p, task), limits=clip or (0.0, 1.0), is_log_loss=name == "log_loss"
     )
 
 
@@ -52,7 +52,7 @@ def test_agrees_with_the_naive_loop(metric, k, task, clip):
         np.testing.assert_allclose(fitted.weights, expected)
     # Metrics with ties may choose another member where two sums differ in the last bit; never a worse one.
     best = score(y, np.tensordot(expected, members, 1))
-    assert score(y, fitted.combine(members)) <= best + 1e-3
+    assert score(y, fitted.predict(members)) <= best + 1e-3
 
 
 def test_multiclass_rows_that_do_not_sum_to_one_take_the_long_way():
@@ -96,7 +96,7 @@ def test_never_worse_than_the_best_member():
     y, members = bank(np.random.default_rng(2), 8, 200, 1)
     score = loss("log_loss", BINARY)
     fitted = Ensemble().fit(members, y, loss=score, seed=0)
-    assert score(y, fitted.combine(members)) <= min(score(y, p) for p in members) + 1e-6
+    assert score(y, fitted.predict(members)) <= min(score(y, p) for p in members) + 1e-6
 
 
 def test_best_limits_the_choice():
@@ -133,8 +133,8 @@ def test_negative_weights_undo_a_shared_error(k, task):
     plain, negative = (Ensemble(negative=flag).fit(members, y, loss=score, seed=0) for flag in (False, True))
     assert negative.weights[1] < 0 <= plain.weights[1]
     assert negative.weights.sum() == pytest.approx(1)
-    p = negative.combine(members)
-    assert score(y, p) < score(y, plain.combine(members)) - 0.01
+    p = negative.predict(members)
+    assert score(y, p) < score(y, plain.predict(members)) - 0.01
     assert 0 <= p.min() <= p.max() <= 1
 
 
@@ -144,4 +144,4 @@ def test_the_path_tells_each_step():
     score = loss("log_loss", BINARY)
     fitted = Ensemble(rounds=12).fit(members, y, loss=score, seed=0)
     assert len(fitted.path) == 12
-    assert min(value for _, value in fitted.path) == pytest.approx(score(y, fitted.combine(members)), abs=1e-5)
+    assert min(value for _, value in fitted.path) == pytest.approx(score(y, fitted.predict(members)), abs=1e-5)

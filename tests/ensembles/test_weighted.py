@@ -21,7 +21,7 @@ def case(m, n=500):
 
 
 def loss(name):
-    return EnsembleObjective(lambda y, p: metrics.METRICS[name].loss(y, p, TASK), is_log_loss=name == "log_loss")
+    return EnsembleObjective(lambda y, p, w: metrics.METRICS[name].loss(y, p, TASK), is_log_loss=name == "log_loss")
 
 
 @pytest.mark.parametrize("m", [2, 6])
@@ -47,7 +47,7 @@ def test_a_metric_without_gradient_is_optimised_too():
     auc = loss("auc")
     found = Ensemble().fit(members, y, loss=auc, seed=0)
     grid = [auc(y, w * members[0] + (1 - w) * members[1]) for w in np.linspace(0, 1, 101)]
-    assert auc(y, found.combine(members)) <= min(grid) + 1e-3
+    assert auc(y, found.predict(members)) <= min(grid) + 1e-3
 
 
 def test_one_member_has_the_whole_weight():

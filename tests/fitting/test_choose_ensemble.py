@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from podium import metrics, plugins
-from podium.ensembles import Blend, Ensemble, EnsembleObjective, linear
+from podium.ensembles import Blend, Ensemble, EnsembleObjective, WeightedSum
 from podium.fitting.choose_ensemble import _error, choose_ensemble
 from podium.tasks.binary import Task
 
 METRIC, TASK = metrics.METRICS["log_loss"], Task(target="x")
-LOSS = EnsembleObjective(lambda y, p: METRIC.loss(y, p, TASK), is_log_loss=True)
+LOSS = EnsembleObjective(lambda y, p, w: METRIC.loss(y, p, TASK), is_log_loss=True)
 
 
 def make(names):
@@ -22,7 +22,7 @@ class Fixed(Ensemble):
     member: int
 
     def fit(self, members, y, *, loss, seed):
-        return linear(np.eye(len(members))[self.member])
+        return WeightedSum(np.eye(len(members))[self.member])
 
 
 @pytest.fixture

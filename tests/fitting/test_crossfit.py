@@ -1,5 +1,6 @@
 """Which rows each model sees, and how its predictions are averaged: by a head that tells."""
 
+from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from podium import heads, plugins
 from podium.contracts.features import Features
 from podium.errors import PodiumError
-from podium.fitting import crossfit
+from podium.fitting import crossfit, row_features
 from podium.splits import folds
 
 TASK = plugins.make("tasks", "regression", {"target": "t"}, "x")
@@ -26,7 +27,7 @@ class Telling(heads.Head):
         """Remember the training rows."""
         self.seen.append(data)
         number = len(self.seen)
-        return lambda x: (1000.0 * number + x[:, :1]).astype(np.float32)
+        return SimpleNamespace(predict=lambda x: (1000.0 * number + x[:, :1]).astype(np.float32))
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +46,7 @@ def block_of(rows, n_views=1):
     """Return features whose first column is the row's number plus a tenth of the view's."""
     number = rows["row_id"].str[1:].astype(int).to_numpy()
     x = number[:, None, None] + 0.1 * np.arange(n_views)[None, :, None]
-    return crossfit.RowFeatures(rows["row_id"].to_numpy(object), np.repeat(x, 2, axis=2).astype(np.float32))
+    return row_features.RowFeatures(rows["row_id"].to_numpy(object), np.repeat(x, 2, axis=2).astype(np.float32))
 
 
 def run(rows, head=None, table=None, *, train_features=None, predict_features=None, seed=0):
@@ -63,7 +64,7 @@ def run(rows, head=None, table=None, *, train_features=None, predict_features=No
         predict_features=predict_features,
         seed=seed,
     )
-    return found.set_index("row_id")
+    return found.table().set_index("row_id")
 
 
 def seen(model):
@@ -199,7 +200,7 @@ def test_features_meet_rows_by_id_and_images_of_a_row_are_averaged_per_view():
     """Row z has images a and c; the order of the file, the images and the views does not matter."""
     index = [("a", "flip"), ("a", "id"), ("b", "flip"), ("b", "id"), ("c", "flip"), ("c", "id"), ("d", "id")]
     features = features_of(index, [1, 2, 3, 4, 5, 8, 99])
-    found = crossfit.row_features(features, IMAGES.iloc[::-1], ("id", "flip"), "f.h5")
+    found = row_features.row_features(features, IMAGES.iloc[::-1], ("id", "flip"), "f.h5")
     assert found.row_id.tolist() == ["y", "z"]
     assert found.x[:, :, 0].tolist() == [[4, 3], [5, 3]]
     assert found.x.dtype == np.float32
@@ -212,20 +213,20 @@ def test_a_lacking_view_is_one_line():
     """It names the file, the view and the image."""
     features = features_of([("a", "id"), ("b", "id")], [1, 2])
     with pytest.raises(PodiumError, match=r"f\.h5: no view 'id' of image_id 'c'"):
-        crossfit.row_features(features, IMAGES, ("id",), "f.h5")
+        row_features.row_features(features, IMAGES, ("id",), "f.h5")
 
 
 def test_backbones_are_put_side_by_side_by_id():
     """Whatever the order in which each holds the rows."""
-    one = crossfit.RowFeatures(np.array(["a", "b"]), np.array([[[1.0]], [[2.0]]]))
-    two = crossfit.RowFeatures(np.array(["b", "a"]), np.array([[[20.0, 21.0]], [[10.0, 11.0]]]))
-    assert crossfit.fused([one, two]).x[:, 0].tolist() == [[1, 10, 11], [2, 20, 21]]
+    one = row_features.RowFeatures(np.array(["a", "b"]), np.array([[[1.0]], [[2.0]]]))
+    two = row_features.RowFeatures(np.array(["b", "a"]), np.array([[[20.0, 21.0]], [[10.0, 11.0]]]))
+    assert row_features.fused([one, two]).x[:, 0].tolist() == [[1, 10, 11], [2, 20, 21]]
 
 
 def test_metadata_stand_beside_the_features_in_every_view():
     """Joined by id, not by position; numbers only."""
     rows = rows_of(meta_age=[str(n / 2) for n in range(N)], meta_sex="1").sample(frac=1, random_state=0)
     like = block_of(rows_of().iloc[[3, 1]], n_views=2)
-    np.testing.assert_array_equal(crossfit.tabular(rows, like).x, [[[1.5, 1]] * 2, [[0.5, 1]] * 2])
+    np.testing.assert_array_equal(row_features.tabular(rows, like).x, [[[1.5, 1]] * 2, [[0.5, 1]] * 2])
     with pytest.raises(PodiumError, match=r"layout\.metadata: 'sex' must be a number: row_id 'r03', 'r01'"):
-        crossfit.tabular(rows.assign(meta_sex="m"), like)
+        row_features.tabular(rows.assign(meta_sex="m"), like)

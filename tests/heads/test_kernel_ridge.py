@@ -6,9 +6,10 @@ from sklearn.kernel_ridge import KernelRidge
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.preprocessing import StandardScaler
 
+from podium.contracts.steps import similarities
 from podium.errors import PodiumError
 from podium.heads import Training
-from podium.heads.kernel_ridge import Head, _errors, _kernel
+from podium.heads.kernel_ridge import Head, _errors
 
 N, D = 60, 5
 
@@ -23,7 +24,7 @@ def test_values_are_scikit_learns():
     kernel = 1 + rbf_kernel(scaled, gamma=0.7 / D)
     model = KernelRidge(alpha=0.2, kernel="precomputed").fit(kernel, (y - y.mean()) / y.std(), weight / weight.mean())
     expected = model.predict(kernel) * y.std() + y.mean()
-    np.testing.assert_allclose(Head(alpha=0.2, gamma=0.7).fit(data)(x)[:, 0], expected, rtol=1e-4)
+    np.testing.assert_allclose(Head(alpha=0.2, gamma=0.7).fit(data).predict(x)[:, 0], expected, rtol=1e-4)
 
 
 def test_too_many_rows_are_refused_before_memory_is():
@@ -41,7 +42,7 @@ def test_errors_are_those_of_models_without_the_group(n_groups):
     rng = np.random.default_rng(1)
     x, y = rng.normal(size=(N, D)), rng.normal(size=(N, 2))
     group = rng.permutation(np.arange(N) % n_groups)
-    kernel = _kernel(x, x, 0.1)
+    kernel = similarities(x, x, 0.1, 1.0)
     inverse = np.linalg.inv(kernel + 0.3 * np.eye(N))
     found = _errors(inverse, inverse @ y, group)
     for one in range(n_groups):

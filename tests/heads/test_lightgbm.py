@@ -18,7 +18,7 @@ def noise():
 
 def spread(head, data):
     """How far predictions are from a constant."""
-    return head.fit(data)(data.x).std()
+    return head.fit(data).predict(data.x).std()
 
 
 def test_patience_stops_before_noise_is_learnt_by_heart(noise):

@@ -34,7 +34,7 @@ def test_agrees_with_scikit_learn(data, C):
     """Probabilities agree to three places, for two classes P(positive) alone."""
     oracle = make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=5000, tol=1e-8)).fit(data.x, data.y)
     expected = oracle.predict_proba(data.x)[:, 1 if data.task == "binary" else 0 :]
-    np.testing.assert_allclose(Head(C=C, tolerance=1e-9).fit(data)(data.x), expected, atol=5e-4)
+    np.testing.assert_allclose(Head(C=C, tolerance=1e-9).fit(data).predict(data.x), expected, atol=5e-4)
 
 
 def test_weight_two_is_the_row_twice(data):
@@ -45,7 +45,7 @@ def test_weight_two_is_the_row_twice(data):
     weighted = dataclasses.replace(data, weight=np.tile(1.0 + half, 2), group=np.arange(len(data.x)))
     at = np.concatenate([np.arange(len(data.x)), np.flatnonzero(np.tile(half, 2))])
     twice = dataclasses.replace(data, x=data.x[at], y=data.y[at], weight=np.ones(len(at)), group=np.arange(len(at)))
-    np.testing.assert_allclose(Head(C=0.1).fit(weighted)(x), Head(C=0.1).fit(twice)(x), atol=0.02)
+    np.testing.assert_allclose(Head(C=0.1).fit(weighted).predict(x), Head(C=0.1).fit(twice).predict(x), atol=0.02)
 
 
 def test_a_label_that_no_row_has_is_predicted_so():
@@ -53,7 +53,7 @@ def test_a_label_that_no_row_has_is_predicted_so():
     rng = np.random.default_rng(1)
     x = rng.normal(size=(80, 4))
     y = np.column_stack([x[:, 0] > 0, np.zeros(80), np.ones(80)]).astype(np.int64)
-    p = Head(C=1.0).fit(data_of(y, x, "multilabel", 3))(x.astype(np.float32))
+    p = Head(C=1.0).fit(data_of(y, x, "multilabel", 3)).predict(x.astype(np.float32))
     assert (p[:, 1] == 0).all()
     assert (p[:, 2] == 1).all()
     assert ((p[:, 0] > 0.5) == y[:, 0]).mean() > 0.9
@@ -64,9 +64,9 @@ def test_labels_are_fitted_at_once_as_if_alone():
     rng = np.random.default_rng(2)
     x = rng.normal(size=(120, 5)).astype(np.float32)
     y = (x[:, :3] + rng.normal(size=(120, 3)) > [0, 1, -1]).astype(np.int64)
-    together = Head(C=0.1, tolerance=1e-9).fit(data_of(y, x, "multilabel", 3))(x)
+    together = Head(C=0.1, tolerance=1e-9).fit(data_of(y, x, "multilabel", 3)).predict(x)
     for j in range(3):
-        alone = Head(C=0.1, tolerance=1e-9).fit(data_of(y[:, j], x, "binary", 1))(x)
+        alone = Head(C=0.1, tolerance=1e-9).fit(data_of(y[:, j], x, "binary", 1)).predict(x)
         np.testing.assert_allclose(together[:, j], alone[:, 0], atol=1e-4)
 
 
@@ -75,9 +75,11 @@ def test_of_a_grid_the_best_on_inner_folds_is_taken(data):
     rng = np.random.default_rng(3)
     noise = data_of(data.y, rng.normal(size=(300, 100)), data.task, data.n_outputs)
     grid = (1.0, 1e-5, 0.1)
-    np.testing.assert_allclose(Head(C=grid).fit(noise)(noise.x), Head(C=1e-5).fit(noise)(noise.x), atol=1e-3)
-    chosen = Head(C=grid, tolerance=1e-9).fit(data)(data.x)
-    alone = [Head(C=C, tolerance=1e-9).fit(data)(data.x) for C in grid]
+    np.testing.assert_allclose(
+        Head(C=grid).fit(noise).predict(noise.x), Head(C=1e-5).fit(noise).predict(noise.x), atol=1e-3
+    )
+    chosen = Head(C=grid, tolerance=1e-9).fit(data).predict(data.x)
+    alone = [Head(C=C, tolerance=1e-9).fit(data).predict(data.x) for C in grid]
     assert min(np.abs(chosen - p).max() for p in (alone[0], alone[2])) < 1e-3
 
 
@@ -88,5 +90,5 @@ def test_a_rare_class_converges_like_the_others():
     x = rng.normal(size=(2000, 30)) + 1.5 * y[:, None] * rng.normal(size=30)
     data = data_of(y, x, "binary", 1)
     oracle = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=5000, tol=1e-8)).fit(data.x, y)
-    ours = Head(C=0.1, tolerance=1e-9).fit(data)(data.x)
+    ours = Head(C=0.1, tolerance=1e-9).fit(data).predict(data.x)
     np.testing.assert_allclose(ours[:, 0], oracle.predict_proba(data.x)[:, 1], atol=1e-3)

@@ -37,10 +37,10 @@ def test_the_default_is_the_founding_head(data):
 def test_hidden_layers_learn_what_no_line_separates(data):
     """A product of two features, which the founding head cannot learn; dropout is off in prediction."""
     head = Head(hidden=(32,), batch_norm=True, dropout=0.1, optimizer="adam", learning_rate=0.02, epochs=40)
-    predict = head.fit(data)
-    p = predict(data.x)
+    model = head.fit(data)
+    p = model.predict(data.x)
     assert ((p[:, 0] > 0.5) == data.y).mean() > 0.9
-    np.testing.assert_array_equal(p, predict(data.x))
+    np.testing.assert_array_equal(p, model.predict(data.x))
 
 
 def test_patience_keeps_the_best_epoch(data):
@@ -48,7 +48,7 @@ def test_patience_keeps_the_best_epoch(data):
     rng = np.random.default_rng(2)
     noise = Training(data.x, rng.integers(0, 2, 256), "binary", 1, data.group, data.weight, seed=1)
     many = {"hidden": (64,), "dropout": 0.0, "optimizer": "adam", "learning_rate": 0.02, "epochs": 40}
-    stopped, by_heart = (Head(**many, patience=patience).fit(noise)(noise.x).std() for patience in (2, None))
+    stopped, by_heart = (Head(**many, patience=patience).fit(noise).predict(noise.x).std() for patience in (2, None))
     assert stopped < 0.5 * by_heart
 
 
@@ -57,3 +57,19 @@ def test_the_last_layer_is_the_tasks(data, task, k, last):
     """Softmax for classes, the value itself for regression."""
     layer = model_of(Head(), Training(data.x, data.y, task, k, data.group, data.weight, 0)).layers[-1]
     assert (layer.units, layer.activation.__name__) == (k, last)
+
+
+@pytest.mark.parametrize(("task", "k"), [("binary", 1), ("multiclass", 3), ("regression", 1)])
+def test_predictions_are_those_of_the_keras_model(data, task, k, monkeypatch):
+    """The NumPy model of dense layers and batch norm gives what Keras gives, dropout off."""
+    models = []
+    make = Head._model
+    monkeypatch.setattr(Head, "_model", lambda *args: models.append(make(*args)) or models[-1])
+    y = np.arange(256) % 3 if task == "multiclass" else data.y
+    rows = Training(data.x, y, task, k, data.group, data.weight, seed=1)
+    found = Head(hidden=(16, 8), batch_norm=True, optimizer="adam", learning_rate=0.01).fit(rows).predict(data.x)
+    scaled = (data.x - data.x.mean(axis=0)) / data.x.std(axis=0)
+    expected = np.asarray(models[0](scaled, training=False))
+    if task == "regression":
+        expected = expected * y.std() + y.mean()
+    np.testing.assert_allclose(found, expected, atol=1e-5)

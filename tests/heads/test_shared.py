@@ -1,12 +1,12 @@
 """Scaling, principal components and calibration against scikit-learn."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from sklearn.calibration import _SigmoidCalibration
 from sklearn.decomposition import PCA
-from sklearn.linear_model import Ridge
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
@@ -22,7 +22,7 @@ def test_components_are_scikit_learns_but_for_one_scale(n):
     new = x[:10] + 1
     scaler = StandardScaler().fit(x)
     oracle = PCA(8, svd_solver="full").fit(scaler.transform(x)).transform(scaler.transform(new))
-    ours = shared.reduced(x, 8)
+    ours = shared.reduce(x, 8).predict
     assert ours(x).shape == (n, 8)
     assert ours(x).var() == pytest.approx(1, rel=1e-3)
 
@@ -36,7 +36,7 @@ def test_components_are_scikit_learns_but_for_one_scale(n):
 def test_a_constant_column_is_no_division_by_zero():
     """It becomes 0, for new rows too."""
     x = np.array([[1, 5], [2, 5], [3, 5]], np.float32)
-    assert shared.standardised(x)(np.array([[2, 9]], np.float32)).tolist() == [[0, 0]]
+    assert shared.standardize(x).predict(np.array([[2, 9]], np.float32)).tolist() == [[0, 0]]
 
 
 def test_platts_sigmoid():
@@ -64,7 +64,7 @@ class Cheat(heads.Head):
     def fit(self, data):
         """Keep the rows."""
         known = {row.tobytes(): 10.0 * y for row, y in zip(data.x, data.y, strict=True)}
-        return lambda x: np.array([[known.get(row.tobytes(), 5.0)] for row in x])
+        return SimpleNamespace(predict=lambda x: np.array([[known.get(row.tobytes(), 5.0)] for row in x]))
 
 
 def test_calibration_trusts_only_decisions_on_unseen_rows():
@@ -72,20 +72,22 @@ def test_calibration_trusts_only_decisions_on_unseen_rows():
     rng = np.random.default_rng(2)
     x, y = rng.normal(size=(90, 2)).astype(np.float32), np.arange(90) % 3 == 0
     data = Training(x, y.astype(int), "binary", 1, np.arange(90), np.ones(90), seed=0)
-    p = shared.calibrated(data, Cheat().fit, 3)(x)
+    p = shared.calibrated(data, Cheat().fit, 3).predict(x)
     np.testing.assert_allclose(p, 1 / 3, atol=0.1)
 
 
 @pytest.mark.parametrize("n", [40, 300])
-def test_ridge_is_scikit_learns(n):
-    """For values, with weights, with more features than rows and with fewer."""
+def test_ridge_is_the_closed_form(n):
+    """For values, with weights, with more features than rows and with fewer: the normal equations by hand."""
     rng = np.random.default_rng(3)
     x = rng.normal(size=(n, 80)).astype(np.float32)
     y, weight = x[:, 0] + rng.normal(size=n), rng.uniform(0.5, 2, n)
     data = Training(x, y, "regression", 1, np.arange(n), weight, seed=0)
-    scaled = StandardScaler().fit_transform(x)
-    oracle = Ridge(alpha=0.3 * weight.sum()).fit(scaled, y, sample_weight=weight).predict(scaled)
-    np.testing.assert_allclose(ridge.Head(alpha=0.3).fit(data)(x)[:, 0], oracle, atol=1e-3)
+    scaled = np.column_stack([StandardScaler().fit_transform(x), np.ones(n)])
+    penalty = 0.3 * weight.sum() * np.diag([1.0] * 80 + [0.0])  # the intercept has none
+    solution = np.linalg.solve((scaled.T * weight) @ scaled + penalty, (scaled.T * weight) @ y)
+    oracle = scaled @ solution
+    np.testing.assert_allclose(ridge.Head(alpha=0.3).fit(data).predict(x)[:, 0], oracle, atol=1e-3)
 
 
 def test_neighbours_are_scikit_learns():
@@ -97,6 +99,8 @@ def test_neighbours_are_scikit_learns():
     scaler = StandardScaler().fit(x[:150])
     oracle = KNeighborsClassifier(7, metric="cosine").fit(scaler.transform(x[:150]), y[:150])
     head = knn.Head(neighbours=7, temperature=1e6, pca=None, prior=0)
-    np.testing.assert_allclose(head.fit(data)(x[150:]), oracle.predict_proba(scaler.transform(x[150:])), atol=1e-4)
+    np.testing.assert_allclose(
+        head.fit(data).predict(x[150:]), oracle.predict_proba(scaler.transform(x[150:])), atol=1e-4
+    )
     heavy = dataclasses.replace(data, weight=np.where(y[:150] == 0, 1e6, 1.0))
-    assert (head.fit(heavy)(x[150:])[:, 0] > 0.99).mean() > 0.6
+    assert (head.fit(heavy).predict(x[150:])[:, 0] > 0.99).mean() > 0.6

@@ -1,5 +1,7 @@
 """A finetune among DVC's stages: its predictions join the bank, and its features are a backbone's."""
 
+import shutil
+
 import pandas as pd
 
 
@@ -27,7 +29,7 @@ def test_a_finetune_is_a_member_and_a_backbone(workspace):
     workspace.edit(lambda params: params["finetunes"]["tiny"].update(epochs=3))
     run = workspace.repro_ok()
     assert "finetune@tiny" in run.restored
-    (workspace.path / "predictions/toy/tiny.parquet").unlink()
+    shutil.rmtree(workspace.path / "predictions/toy/tiny")
     done = workspace.call("podium", "finetune", "tiny")
     assert "0 of 3 networks trained, 0 rows computed" in done.stdout
 

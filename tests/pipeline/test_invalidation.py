@@ -9,7 +9,7 @@ import shutil
 import pandas as pd
 
 AFTER_FIT = {"bank", "ensemble", "submit", "score", "report"}
-FILES = ["submissions/toy.csv", "features/toy/shape.h5", "ensembles/toy.parquet", "metrics/ensemble.json"]
+FILES = ["submissions/toy.csv", "features/toy/shape.h5", "ensembles/toy/scores.parquet", "metrics/ensemble.json"]
 
 
 def member_c(value):
@@ -93,8 +93,8 @@ def test_a_backbone_changed_added_and_removed(workspace):
     run = workspace.repro_ok()
     assert not {stage for stage in run.ran if stage.startswith(("extract", "fit", "fuse"))}
     # The removed members' files still lie there, and nobody picks them up.
-    assert (workspace.path / "predictions/toy/logistic_shape.parquet").exists()
-    bank = pd.read_csv(workspace.path / "ensembles/toy.bank.csv")
+    assert (workspace.path / "predictions/toy/logistic_shape").exists()
+    bank = pd.read_csv(workspace.path / "ensembles/toy/bank.csv")
     assert list(bank["member"]) == ["logistic_colour"]
     assert list(bank["weight"]) == [1.0]
 
@@ -139,9 +139,9 @@ def test_switching_the_competition_and_back_runs_nothing(workspace):
 
 def test_the_solution_is_read_by_score_alone(workspace):
     """No other stage sees the held-out labels: with a spoilt solution file, all others give the same bytes."""
-    made = [*FILES, "data/toy/folds.parquet", "predictions/toy/logistic_colour.parquet"]
+    made = [*FILES, "data/toy/folds.parquet", "predictions/toy/logistic_colour/scores.parquet"]
     before = {file: workspace.bytes(file) for file in made}
-    solution = workspace.path / "data/toy/solution.csv"
+    solution = workspace.path / "data/toy/solution/solution.csv"
     solution.unlink()
     solution.write_text("spoilt")
     commands = ["fold", "augment", "extract shape", "fit logistic_colour", "gather logistic_both"]
@@ -191,5 +191,5 @@ def test_tables_from_elsewhere_are_a_member_and_a_backbone(workspace):
     assert made <= run.ran
     assert not {stage for stage in run.ran if stage.startswith(("prepare", "extract", "fuse"))}
     assert run.ran & {"fit@logistic_colour", "fit@logistic_shape"} == set()
-    table = pd.read_csv(workspace.path / "ensembles/toy.bank.csv")
+    table = pd.read_csv(workspace.path / "ensembles/toy/bank.csv")
     assert {"mate", "logistic_clip"} <= set(table["member"])

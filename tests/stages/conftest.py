@@ -8,7 +8,8 @@ import pytest
 
 from podium import paths
 from podium.config import Competition, Config, Params
-from podium.contracts.tables import FOLDS, PROBABILITIES, ROWS
+from podium.contracts.scores import Scores
+from podium.contracts.tables import FOLDS, ROWS
 from podium.ensembles.hill_climb import Ensemble
 from podium.fitting.member import Member
 from podium.fitting.scoring import Submission
@@ -54,10 +55,12 @@ def banked(tmp_path, monkeypatch):
         write_predictions(name, read.assign(p_0=p)[["row_id", "split", "p_0"]])
     order = rng.permutation(test)
     pd.DataFrame({"cell": order, "defective": 0.5}).to_csv(paths.data("toy", "sample_submission.csv"), index=False)
-    truth.loc[truth["split"] == "test", ["row_id", "y"]].to_csv(paths.data("toy", "solution.csv"), index=False)
+    solution = paths.data("toy", "solution/solution.csv")
+    solution.parent.mkdir()
+    truth.loc[truth["split"] == "test", ["row_id", "y"]].to_csv(solution, index=False)
     return SimpleNamespace(config=make_config(), rows=rows, truth=truth, folds=folds)
 
 
 def write_predictions(name, frame):
     """Write one member's file."""
-    PROBABILITIES.write(frame, paths.predictions("toy", name), {"labels": ["no", "yes"], "task": "binary"})
+    Scores.of_table(frame, ["no", "yes"]).write(paths.predictions("toy", name))

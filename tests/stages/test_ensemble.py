@@ -8,7 +8,8 @@ import pytest
 from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 
 from podium import paths
-from podium.contracts.tables import PROBABILITIES, by_id
+from podium.contracts.scores import Scores
+from podium.contracts.tables import by_id
 from podium.stages import bank, ensemble
 
 
@@ -16,14 +17,14 @@ from podium.stages import bank, ensemble
 def done(banked):
     bank.run(banked.config)
     ensemble.run(banked.config)
-    banked.table = PROBABILITIES.read(paths.ensemble("toy"))
+    banked.table = Scores.read(paths.ensemble("toy")).table()
     banked.scores = json.loads(paths.METRICS_ENSEMBLE.read_text())
     banked.bank = pd.read_csv(paths.bank_table("toy"))
     return banked
 
 
 def members(ids):
-    return [by_id(PROBABILITIES.read(paths.predictions("toy", name)), ids, name)["p_0"] for name in ("good", "poor")]
+    return [by_id(Scores.read(paths.predictions("toy", name)).table(), ids, name)["p_0"] for name in ("good", "poor")]
 
 
 def test_the_scores_are_of_clipped_predictions_joined_by_id(done):

@@ -10,7 +10,8 @@ import pytest
 from podium import paths
 from podium.config import Competition, Config, Params
 from podium.contracts import features
-from podium.contracts.tables import FOLDS, IMAGES, PROBABILITIES, ROWS
+from podium.contracts.scores import Scores
+from podium.contracts.tables import FOLDS, IMAGES, ROWS
 from podium.errors import PodiumError
 from podium.imaging.views import Views
 from podium.stages import augment, finetune
@@ -72,7 +73,7 @@ def given(tmp_path, monkeypatch):
 def test_separable_rows_are_all_predicted_right(given):
     """Train rows out of fold, test rows by the mean of the folds' networks; the loss fell in every fold."""
     finetune.run(make_config(), "tiny")
-    table = PROBABILITIES.read(paths.predictions("toy", "tiny")).merge(given, on="row_id", validate="1:1")
+    table = Scores.read(paths.predictions("toy", "tiny")).table().merge(given, on="row_id", validate="1:1")
     assert len(table) == N_TRAIN + N_TEST
     assert ((table["p_0"] > 0.5) == (table["y"] == 1)).all()
     curves = pd.read_csv(paths.finetune("toy", "tiny", "csv"))
@@ -84,14 +85,14 @@ def test_separable_rows_are_all_predicted_right(given):
 def test_a_network_learns_from_none_of_its_own_fold(given):
     """Turned labels in one fold: its predictions are as they were, to the bit, and the other folds' are not."""
     finetune.run(make_config(epochs=2), "tiny")
-    before = PROBABILITIES.read(paths.predictions("toy", "tiny"))
+    before = Scores.read(paths.predictions("toy", "tiny")).table()
     rows, folds = ROWS.read(paths.data("toy", "rows.parquet")), FOLDS.read(paths.data("toy", "folds.parquet"))
     turned = rows["row_id"].isin(folds.loc[folds["fold"] == 1, "row_id"])
     labels = dict(rows.attrs)
     rows.loc[turned, "y"] = 1 - rows.loc[turned, "y"]
     ROWS.write(rows, paths.data("toy", "rows.parquet"), labels)
     finetune.run(make_config(epochs=2), "tiny")
-    after = PROBABILITIES.read(paths.predictions("toy", "tiny"))
+    after = Scores.read(paths.predictions("toy", "tiny")).table()
     table = before.merge(after, on="row_id").merge(folds, on="row_id")
     same = table["p_0_x"] == table["p_0_y"]
     assert same[table["fold"] == 1].all()
@@ -107,7 +108,7 @@ def test_features_are_of_the_network_that_did_not_see_the_row(given):
     assert found.attributes["network"] == "mlp"
     models = finetune.read(config, "tiny").models
     folds = FOLDS.read(paths.data("toy", "folds.parquet")).set_index("row_id")["fold"]
-    p = PROBABILITIES.read(paths.predictions("toy", "tiny")).set_index("row_id")["p_0"]
+    p = Scores.read(paths.predictions("toy", "tiny")).table().set_index("row_id")["p_0"]
     for row_id in given["row_id"][:10]:
         at = (found.index["image_id"] == f"i{row_id}") & found.index["view"].isin(["identity", "hflip"])
         x = found.matrix[at.to_numpy()]
@@ -123,7 +124,7 @@ def test_test_rows_are_described_by_all_networks_and_predicted_by_their_mean(giv
     assert set(work.owners[is_test]) == {0, 1, 2}
     plan = work.plan[is_test & (work.plan["row_id"] == "r70").to_numpy()]
     by_hand = np.mean([model.predict(plan)["p_0"]["r70"] for model in work.models])
-    p = PROBABILITIES.read(paths.predictions("toy", "tiny")).set_index("row_id")["p_0"]
+    p = Scores.read(paths.predictions("toy", "tiny")).table().set_index("row_id")["p_0"]
     assert p["r70"] == pytest.approx(by_hand, abs=1e-6)
 
 

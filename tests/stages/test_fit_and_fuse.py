@@ -10,7 +10,8 @@ import pytest
 from podium import paths
 from podium.config import Competition, Config, Params
 from podium.contracts import features
-from podium.contracts.tables import FOLDS, IMAGES, PROBABILITIES, ROWS
+from podium.contracts.scores import Scores
+from podium.contracts.tables import FOLDS, IMAGES, ROWS
 from podium.errors import PodiumError
 from podium.fitting.member import Member
 from podium.heads.logistic import Head
@@ -70,7 +71,7 @@ def given(tmp_path, monkeypatch):
 
 def accuracy(name, rows):
     """Return the share of right decisions for train rows and for test rows."""
-    found = PROBABILITIES.read(paths.predictions("toy", name)).merge(rows, on=["row_id", "split"], validate="1:1")
+    found = Scores.read(paths.predictions("toy", name)).table().merge(rows, on=["row_id", "split"], validate="1:1")
     assert len(found) == N
     return (found["p_0"].ge(0.5) == found["y"].eq(1)).groupby(found["split"]).mean()
 
@@ -84,7 +85,7 @@ def test_a_member_predicts_every_row_and_a_fusion_more_of_the_truth(given):
     fuse.run(config, "both")
     assert (accuracy("alone", given) < 0.9).all()
     assert (accuracy("both", given) > 0.85).all()
-    found = PROBABILITIES.read(paths.predictions("toy", "both"))
+    found = Scores.read(paths.predictions("toy", "both")).table()
     assert found.attrs == {"labels": ["no", "yes"], "task": "binary"}
 
 
@@ -147,7 +148,7 @@ def test_forward_selection_leaves_out_what_does_not_help(given):
     for name in ("both", "chosen"):
         gather.run(config, name)
         fuse.run(config, name)
-    both, chosen = (PROBABILITIES.read(paths.predictions("toy", name)) for name in ("both", "chosen"))
+    both, chosen = (Scores.read(paths.predictions("toy", name)).table() for name in ("both", "chosen"))
     np.testing.assert_allclose(both["p_0"], chosen["p_0"], atol=1e-3)
     path = pd.read_csv(paths.fusion_path("toy", "chosen", "csv"))
     assert sorted(path["added"]) == ["one", "two"]

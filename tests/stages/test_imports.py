@@ -10,7 +10,8 @@ import pytest
 from podium import paths
 from podium.config import Imports
 from podium.contracts import features
-from podium.contracts.tables import IMAGES, PROBABILITIES, VIEWS
+from podium.contracts.scores import Scores
+from podium.contracts.tables import IMAGES, VIEWS
 from podium.errors import PodiumError
 from podium.stages import bank, ensemble, import_features, import_predictions
 
@@ -33,7 +34,7 @@ def given(banked, tmp_path):
         table.to_csv(file, index=False) if suffix == ".csv" else table.to_parquet(file)
         params.imports.predictions["mate"] = file
         import_predictions.run(banked.config, "mate")
-        return PROBABILITIES.read(paths.predictions("toy", "mate"))
+        return Scores.read(paths.predictions("toy", "mate")).table()
 
     banked.run = run
     return banked

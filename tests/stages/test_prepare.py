@@ -239,7 +239,7 @@ def test_no_readable_image_at_all_is_an_error(raw):
 
 def test_the_same_input_gives_the_same_bytes(raw):
     """Whatever the order of the labels' lines."""
-    names = ["images.parquet", "rows.parquet", "sample_submission.csv", "solution.csv", "audit.json"]
+    names = ["images.parquet", "rows.parquet", "sample_submission.csv", "solution/solution.csv", "audit.json"]
     prepared()
     before = [(raw.parent / name).read_bytes() for name in names]
     header, *lines = (raw / "labels.csv").read_text().splitlines()

@@ -10,7 +10,8 @@ import pytest
 from sklearn.metrics import auc, confusion_matrix, roc_auc_score
 
 from podium import paths
-from podium.contracts.tables import HASHES, IMAGES, PROBABILITIES, by_id
+from podium.contracts.scores import Scores
+from podium.contracts.tables import HASHES, IMAGES, by_id
 from podium.stages import bank, ensemble, report
 from podium.storage import journal
 from podium.storage.files import write_json
@@ -44,7 +45,7 @@ def reported(banked, monkeypatch):
 
 def test_tables_agree_with_scikit_learn(reported):
     """The area under the curve, and the counts of the confusion, by label name."""
-    train = PROBABILITIES.read(paths.ensemble("toy")).query("split == 'train'")
+    train = Scores.read(paths.ensemble("toy")).table().query("split == 'train'")
     y = by_id(reported.truth, train["row_id"], "truth")["y"].astype(int)
     curve = pd.read_csv(paths.report("toy", "roc.csv"))
     assert np.isclose(auc(curve["fpr"], curve["tpr"]), roc_auc_score(y, train["p_0"]), atol=1e-5)
@@ -58,7 +59,7 @@ def test_folds_score_what_would_be_submitted(reported):
     """The members' scores by fold are those of the clipped predictions, one line for each model and fold."""
     table = pd.read_csv(paths.report("toy", "folds.csv"))
     assert len(table) == 3 * 4
-    p = PROBABILITIES.read(paths.predictions("toy", "good")).set_index("row_id")["p_0"].clip(0.02, 0.98)
+    p = Scores.read(paths.predictions("toy", "good")).table().set_index("row_id")["p_0"].clip(0.02, 0.98)
     fold = reported.folds.query("fold == 2 and row_id != 'r05'")["row_id"]
     y = reported.truth.set_index("row_id").loc[fold, "y"]
     expected = -np.log(np.where(y == 1, p.loc[fold], 1 - p.loc[fold]).astype(float)).mean()

@@ -29,7 +29,7 @@ def test_it_scores_the_submission_file_itself(submitted):
 
 def test_unknown_labels_give_an_empty_result_and_a_note(submitted, capsys):
     """A real competition keeps them."""
-    paths.data("toy", "solution.csv").write_text("row_id,y\n")
+    paths.data("toy", "solution/solution.csv").write_text("row_id,y\n")
     score.run(submitted.config)
     assert json.loads(paths.METRICS_HELDOUT.read_text()) == {}
     assert "the competition keeps the test labels" in capsys.readouterr().out
@@ -37,7 +37,7 @@ def test_unknown_labels_give_an_empty_result_and_a_note(submitted, capsys):
 
 def test_a_solution_of_some_rows_scores_these(submitted):
     """As on a public leader board."""
-    solution = paths.data("toy", "solution.csv")
+    solution = paths.data("toy", "solution/solution.csv")
     solution.write_text("\n".join(solution.read_text().splitlines()[:11]) + "\n")
     score.run(submitted.config)
     assert "log_loss" in json.loads(paths.METRICS_HELDOUT.read_text())

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from podium import paths
-from podium.contracts.tables import PROBABILITIES
+from podium.contracts.scores import Scores
 from podium.errors import PodiumError
 from podium.stages import bank, ensemble, submit
 
@@ -27,7 +27,7 @@ def test_ids_are_the_sample_s_in_its_order(done):
 
 def test_values_are_the_ensemble_s_clipped(done):
     """Each id has its own prediction, inside params.submission.clip."""
-    test = PROBABILITIES.read(paths.ensemble("toy")).set_index("row_id")["p_0"].clip(0.02, 0.98)
+    test = Scores.read(paths.ensemble("toy")).table().set_index("row_id")["p_0"].clip(0.02, 0.98)
     known = done.csv[done.csv["cell"] != "t03"].set_index("cell")["defective"]
     pd.testing.assert_series_equal(known, test[known.index].astype(float), check_names=False, atol=1e-7)
 

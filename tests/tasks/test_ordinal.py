@@ -27,7 +27,7 @@ def shrunk():
 def test_cuts_are_learnt_from_the_metric(shrunk):
     """Rounding alone confuses the grades; the learnt cuts find nearly all."""
     y, p = shrunk
-    adjusted = TASK.adjustment(p, y, loss)(p)
+    adjusted = TASK.learn_adjustment(p, y, loss).predict(p)
     assert (TASK.decide(p) == y).mean() < 0.3
     assert (TASK.decide(adjusted) == y).mean() > 0.97
     assert loss(y, adjusted) < loss(y, p) - 0.2
@@ -36,7 +36,7 @@ def test_cuts_are_learnt_from_the_metric(shrunk):
 def test_an_adjustment_keeps_the_order(shrunk):
     """A bend, not a shuffle; and the same for rows that it has not seen."""
     y, p = shrunk
-    adjust = TASK.adjustment(p[:200], y[:200], loss)
+    adjust = TASK.learn_adjustment(p[:200], y[:200], loss).predict
     order = np.argsort(p[:, 0])
     assert (np.diff(adjust(p)[order, 0]) >= 0).all()
     assert (TASK.decide(adjust(p[200:])) == y[200:]).mean() > 0.95
@@ -46,13 +46,13 @@ def test_good_predictions_stay_as_good():
     """Where rounding is best already, nothing is lost."""
     y = np.arange(5.0).repeat(20)
     p = (y + np.random.default_rng(0).uniform(-0.4, 0.4, 100))[:, None].astype(np.float32)
-    assert loss(y, TASK.adjustment(p, y, loss)(p)) == loss(y, p)
+    assert loss(y, TASK.learn_adjustment(p, y, loss).predict(p)) == loss(y, p)
 
 
 def test_a_submission_holds_whole_grades():
     """Within their range."""
     predictions = pd.DataFrame({"row_id": list("abcd"), "split": "test", "y": np.float32([-1, 0.4, 2.6, 9])})
-    answer = TASK.submission(predictions, [], ["diagnosis"])
-    assert answer["diagnosis"].tolist() == [0, 0, 3, 4]
-    assert TASK.cell_specs([], ["diagnosis"]) == {"diagnosis": CellSpec(low=0, high=4, whole=True)}
-    assert TASK.read_submission(answer.astype(str), []).tolist() == [[0], [0], [3], [4]]
+    cells = TASK.cells(predictions, [], ["diagnosis"])
+    assert cells["diagnosis"].tolist() == [0, 0, 3, 4]
+    assert TASK.specs([], ["diagnosis"]) == {"diagnosis": CellSpec(low=0, high=4, whole=True)}
+    assert TASK.read_cells(cells.astype(str), []).tolist() == [[0], [0], [3], [4]]

@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from podium import plugins
+from podium.contracts.scores import Scores
 from podium.contracts.tables import ROWS
 from podium.errors import PodiumError
 
@@ -55,8 +56,9 @@ def task(kind, **options):
 def test_targets(kind, options, expected, labels):
     """Text becomes codes, the empty text a gap, and the rows keep their index; the table passes its contract."""
     made = task(kind, **options)
-    encoded, found = made.encode(ROWS_READ, "here")
-    assert found == labels
+    found = made.encode(ROWS_READ, "here")
+    encoded = found.columns
+    assert found.labels == labels
     assert encoded.index.equals(ROWS_READ.index)
     assert encoded.loc[1].isna().all()
     rows = pd.concat([ROWS_READ[["row_id"]], encoded], axis=1).assign(split="train", weight=1.0, group="g")
@@ -160,7 +162,7 @@ PREDICTIONS = pd.DataFrame(
 def test_submission_columns_follow_the_sample(kind, options, columns, expected):
     """Probabilities go to the column of their label, whatever the order of either; labels where one column is asked."""
     labels = ["c", "a", "b"] if kind.startswith("multi") else ["c", "a"]
-    found = task(kind, **options).submission(PREDICTIONS, labels, columns)
+    found = task(kind, **options).cells(PREDICTIONS, labels, columns)
     assert found.columns.tolist() == ["row_id", *columns]
     assert found["row_id"].tolist() == ["x", "y"]
     assert found[columns].to_numpy().tolist() == expected
@@ -170,16 +172,18 @@ def test_submission_columns_follow_the_sample(kind, options, columns, expected):
 def test_a_sample_that_does_not_fit_is_refused(kind):
     """Columns that are neither the labels nor one answer: one line."""
     with pytest.raises(PodiumError, match="the sample submission"):
-        task(kind).submission(PREDICTIONS, ["a", "b", "c"], ["a", "q"])
+        task(kind).cells(PREDICTIONS, ["a", "b", "c"], ["a", "q"])
 
 
 @pytest.mark.parametrize("kind", TASKS)
-def test_prediction_columns_pass_the_schema(kind):
+def test_prediction_columns_pass_the_schema(kind, tmp_path):
     """The columns a task names are those its predictions file may hold."""
     made = task(kind)
     names = made.columns(["a", "b", "c"])
     frame = pd.DataFrame({"row_id": ["x"], "split": ["test"], **{name: [0.5] for name in names}})
-    assert made.schema.check(frame, "here").columns.tolist() == ["row_id", "split", *names]
+    scores = Scores.of_table(frame, ["a", "b", "c"])
+    scores.write(tmp_path)
+    assert Scores.read(tmp_path).table().columns.tolist() == ["row_id", "split", *names]
 
 
 @pytest.mark.parametrize(
@@ -200,8 +204,8 @@ def test_a_submission_reads_back(kind, options, columns):
     """Probabilities and values come back as they were; from labels come the same decisions, in the same order."""
     labels = ["c", "a", "b"] if kind.startswith("multi") else ["c", "a"]
     made = task(kind, **options)
-    text = made.submission(PREDICTIONS, labels, columns).astype("str")
-    back = made.read_submission(text, labels)
+    text = made.cells(PREDICTIONS, labels, columns).astype("str")
+    back = made.read_cells(text, labels)
     p = PREDICTIONS[made.columns(labels)].to_numpy(np.float32)
     assert back.shape == p.shape
     assert back.dtype == np.float32

@@ -5,13 +5,18 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from podium import plugins
 from podium.training import Finetune
 from podium.training.data import Examples
 from podium.training.encoder import find
 from podium.training.loop import Job, train
-from podium.training.model import Model
+from podium.training.outputs.scores import build
 
 PX = 16
+TASKS = {
+    kind: plugins.make("tasks", kind, {"target": "x"}, "toy")
+    for kind in ("binary", "multiclass", "multilabel", "regression")
+}
 SPEC = {"network": "mlp", "options": {"hidden": [8]}, "resize": {"px": PX}, "batch": 8, "epochs": 6}
 
 
@@ -33,7 +38,7 @@ def job(toy, tmp_path):
     def make(*, task="binary", n_outputs=1, train_set=None, valid_set=None, folder="job", **settings):
         encoder = find(Finetune(**SPEC | settings), "params.yaml: finetunes.toy")
         return Job(
-            build=lambda: Model(encoder, task, n_outputs, seed=3),
+            build=lambda: build(encoder, TASKS[task], n_outputs, seed=3),
             pixels=toy.pixels,
             train_set=train_set or toy.train_set,
             valid_set=valid_set,

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from podium.tasks.binary import Task
 from podium.training import Finetune
 from podium.training.data import Examples
 from podium.training.encoder import find
 from podium.training.loop import Job, train
-from podium.training.model import Model
+from podium.training.outputs.scores import build
 
 folder, fatal = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else -1
 rng = np.random.default_rng(0)
@@ -42,7 +43,7 @@ def watch(step):
 
 train(
     Job(
-        build=lambda: Model(encoder, "binary", 1, seed=5),
+        build=lambda: build(encoder, Task(target="x"), 1, seed=5),
         pixels=pixels,
         train_set=Examples(np.arange(40), y[:, None].astype(np.float32), np.ones(40, np.float32), y),
         valid_set=None,

@@ -20,7 +20,7 @@ KILLED = Path(__file__).with_name("killed.py")
 
 def right(model, toy):
     """Return the share of the toy's images that a binary model is right about."""
-    kernel, bias = model.head()
+    kernel, bias = model.output.final().values()
     return (((model.features(toy.pixels) @ kernel + bias)[:, 0] > 0) == (toy.y == 1)).mean()
 
 

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from podium.backbones.network import PretrainedNetwork
+from podium.tasks.binary import Task
 from podium.training import Finetune
 from podium.training.encoder import Encoder, find
-from podium.training.model import Model
+from podium.training.outputs.scores import build
 from podium.training.phases import Phase
 
 PX = 32
@@ -51,7 +52,7 @@ def made():
 
     def make(**settings):
         spec = Finetune(**{"network": "tiny", "batch": 8, "learning_rate": 0.1, "warmup_fraction": 0.0} | settings)
-        return Model(Encoder(spec, _Tiny(native_px=PX, width=6)), "binary", 1, seed=1)
+        return build(Encoder(spec, _Tiny(native_px=PX, width=6)), Task(target="x"), 1, seed=1)
 
     return SimpleNamespace(model=make, batch=batch)
 
@@ -103,7 +104,7 @@ def test_nothing_random_is_on_while_it_predicts(made):
     images = made.batch[0].astype(np.uint8)
     assert (model.features(images) == model.features(images)).all()
     assert model.loss(images, *made.batch[1:]) == model.loss(images, *made.batch[1:])
-    kernel, bias = model.head()
+    kernel, bias = model.output.final().values()
     z = (model.features(images) @ kernel + bias)[:, 0]
     y = made.batch[1][:, 0]
     by_hand = np.mean(np.log1p(np.exp(z)) - y * z)
@@ -114,8 +115,8 @@ def test_an_image_is_predicted_as_it_was_learnt(made):
     """Size, preprocessing and weights are shared: features and head give the logits of the network that learns."""
     model = made.model()
     images = made.batch[0].astype(np.uint8)
-    model.standardise(images)
-    kernel, bias = model.head()
+    model.output.begin(model, images)
+    kernel, bias = model.output.final().values()
     whole = np.asarray(model._keras(images.astype(np.float32), training=False))
     assert model.features(images) @ kernel + bias == pytest.approx(whole, abs=1e-4)
 
@@ -131,10 +132,10 @@ def test_standardised_features_are_what_the_head_sees(made):
     """Their mean is 0, and each one's part of a length of 1 is the same, over the images that were asked."""
     model = made.model()
     images = made.batch[0].astype(np.uint8)
-    model.standardise(images)
+    model.output.begin(model, images)
     x = model.features(images)
-    by_hand = (x - x.mean(axis=0)) / np.sqrt(x.shape[1] * x.var(axis=0) + model._norm.epsilon)
-    assert np.asarray(model._norm(x, training=True)) == pytest.approx(by_hand, abs=1e-5)
+    by_hand = (x - x.mean(axis=0)) / np.sqrt(x.shape[1] * x.var(axis=0) + model.output._norm.epsilon)
+    assert np.asarray(model.output._norm(x, training=True)) == pytest.approx(by_hand, abs=1e-5)
 
 
 def test_pooling_and_layers_are_the_tables(made):
@@ -154,13 +155,13 @@ def test_the_average_of_weights_stands_in_for_them(made):
     states = []
     for _ in range(3):
         model.step(*made.batch)
-        states.append(np.array(model._head.kernel))
+        states.append(np.array(model.output._dense.kernel))
     mean = 0.25 * states[0] + 0.25 * states[1] + 0.5 * states[2]
     with model.averaged():
-        assert np.array(model._head.kernel) == pytest.approx(mean, rel=1e-5)
-    assert (np.array(model._head.kernel) == states[2]).all()
+        assert np.array(model.output._dense.kernel) == pytest.approx(mean, rel=1e-5)
+    assert (np.array(model.output._dense.kernel) == states[2]).all()
     model.apply_ema()
-    assert np.array(model._head.kernel) == pytest.approx(mean, rel=1e-5)
+    assert np.array(model.output._dense.kernel) == pytest.approx(mean, rel=1e-5)
 
 
 def test_the_table_s_network_has_a_depth_for_every_layer():

@@ -18,11 +18,13 @@ from typing import Any
 import numpy as np
 
 from podium.backbones.network import PretrainedNetwork
+from podium.contracts.models import Fitted
+from podium.contracts.steps import predict
 from podium.features.extraction import Extraction, Image, Row
-from podium.heads import Predict
 from podium.imaging.images import Reader, Resize
+from podium.tasks.vector import VectorTask
 from podium.training.encoder import Encoder
-from podium.training.finetuning import FoldModel
+from podium.training.trained import TrainedNetwork
 
 _STEP = 0.1  # of the way to a place's part: far enough for float32, near enough to stay out of saturation
 Score = Callable[[np.ndarray], np.ndarray]  # (n, d) float32 features -> (n, k) float64 logits, or values
@@ -70,23 +72,27 @@ def activation(score: Score, maps: Sequence[np.ndarray], how: str) -> Heatmap:
     return Heatmap(label, places)
 
 
-def score_of_head(predict: Predict, kind: str) -> Score:
+def score_of_head(model: Fitted, task: VectorTask) -> Score:
     """Return a head's score: what is linear in the features of a linear head."""
 
     def score(x: np.ndarray) -> np.ndarray:
-        p = predict(x).astype(np.float64)
-        if kind == "regression":
+        p = predict(model, x).astype(np.float64)
+        if task.is_value:
             return p
         p = np.clip(p, 1e-12, 1 - 1e-12)
-        return _among(np.log(p)) if kind == "multiclass" else np.asarray(np.log(p) - np.log1p(-p))
+        return _among(np.log(p)) if p.shape[1] > 1 and task.is_exclusive else np.asarray(np.log(p) - np.log1p(-p))
 
     return score
 
 
-def score_of_finetune(model: FoldModel) -> Score:
+def score_of_finetune(network: TrainedNetwork, task: VectorTask) -> Score:
     """Return the score of a fold's network."""
-    is_multiclass = model.finetuning.task.kind == "multiclass"
-    return lambda x: _among(model.logits(x)) if is_multiclass else model.logits(x)
+
+    def score(x: np.ndarray) -> np.ndarray:
+        logits = predict(network.logits, x).astype(np.float64)
+        return _among(logits) if logits.shape[1] > 1 and task.is_exclusive else logits
+
+    return score
 
 
 def _among(logits: np.ndarray) -> np.ndarray:
@@ -149,24 +155,24 @@ def maps_of(
             yield key.decode(), [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
-def maps_of_finetune(model: FoldModel, pixels: np.ndarray) -> Iterator[list[np.ndarray]]:
-    """Yield the feature maps of each image `(n, px, px, 3)`, as `maps_of` does, from a fold's own encoder."""
+def maps_of_finetune(encoder: Encoder, weights: Sequence[np.ndarray], pixels: np.ndarray) -> Iterator[list[np.ndarray]]:
+    """Yield the feature maps of each image `(n, px, px, 3)`, as `maps_of` does, from a saved network's own encoder."""
     import keras
 
-    encoder, network = model.finetuning.encoder, model.finetuning.encoder.network
+    network = encoder.network
     if isinstance(network, PretrainedNetwork):
         inner = network.trunk(encoder.px, encoder.depths, pretrained=False)
         images = keras.Input((encoder.px, encoder.px, 3))
         maps = inner(network.preprocess(images))
-        eye = keras.Model(images, [maps[layer] for layer in encoder.spec.layers or network.layers[-1:]])
+        model = keras.Model(images, [maps[layer] for layer in encoder.spec.layers or network.layers[-1:]])
     else:
         whole = network.build(encoder.px)
-        eye = keras.Model(whole.input, [whole.layers[-1].input])
-    arrays, _ = model.kept
-    for n, variable in enumerate(eye.variables):  # the encoder's come first in a checkpoint
-        variable.assign(arrays[f"model/{n}"])
+        model = keras.Model(whole.input, [whole.layers[-1].input])
+    # The encoder's weights come first in a saved network.
+    for variable, value in zip(model.variables, weights, strict=False):
+        variable.assign(value)
     for image in pixels:
-        found = eye.predict_on_batch(image[None])  # Keras returns one map as it is, several as a list
+        found = model.predict_on_batch(image[None])  # Keras returns one map as it is, several as a list
         several = found if isinstance(found, list) else [found]
         yield [_as_map(np.asarray(one[0], np.float32), network) for one in several]
 

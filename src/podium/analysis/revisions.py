@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 
 from podium import config, paths
-from podium.contracts.tables import FOLDS, ROWS
+from podium.contracts.dataset import Dataset
+from podium.contracts.tables import FOLDS
 from podium.errors import PodiumError
 
 WORKSPACE = "workspace"  # DVC's word for the work tree
@@ -25,9 +26,9 @@ class Revision:
     config: config.Config
     choices: dict[str, Any]
     metrics: dict[str, float]
-    rows: pd.DataFrame
+    data: Dataset
     folds: pd.DataFrame
-    predictions: dict[str, pd.DataFrame]  # the ensemble's and every model's
+    predictions: dict[str, Any]  # the ensemble's and every model's
 
 
 def read(name: str) -> Revision:
@@ -59,13 +60,13 @@ class _Copy:
             raise PodiumError(f"{error}; give a git revision, a DVC experiment or {WORKSPACE}") from None
 
     def take(self, path: Path) -> Path:
-        """Return the copy of a file; raises PodiumError where neither git nor DVC's cache and remote have it."""
+        """Return the copy of a file or folder; raises PodiumError where git and DVC do not have it."""
         from dvc.exceptions import DvcException
 
         copy = self.folder / path
         copy.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._files.get_file(f"/{path.as_posix()}", str(copy))
+            self._files.get(f"/{path.as_posix()}", str(copy), recursive=True)
         except (DvcException, OSError):
             raise PodiumError(
                 f"{path}: neither git nor DVC's cache has it; run `dvc pull`, or `dvc repro` there"
@@ -82,20 +83,22 @@ def _read(name: str, copy: _Copy) -> Revision:
     _require_fresh(choices, config.read_yaml(copy.take(Path("dvc.lock"))))
     loaded = config.load(params_file)
     task = loaded.competition.task
-    files = {ENSEMBLE: paths.ensemble(competition)}
-    files |= {model: paths.predictions(competition, model) for model in loaded.params.models()}
+    folders = {ENSEMBLE: paths.ensemble(competition)}
+    folders |= {model: paths.predictions(competition, model) for model in loaded.params.models()}
     metrics = {
         file.stem: json.loads(copy.take(file).read_text(encoding="utf-8"))
         for file in (paths.METRICS_ENSEMBLE, paths.METRICS_HELDOUT)
     }
+    for file in ("rows.parquet", "targets"):
+        copy.take(paths.data(competition, file))
     return Revision(
         name,
         loaded,
         _flat(params) | _flat(choices[competition_file], f"{competition_file}: "),
         _flat(metrics),
-        ROWS.read(copy.take(paths.data(competition, "rows.parquet"))),
+        Dataset(copy.folder / paths.dataset(competition)),
         FOLDS.read(copy.take(paths.data(competition, "folds.parquet"))),
-        {model: task.schema.read(copy.take(file)) for model, file in files.items()},
+        {model: task.predictions.read(copy.take(folder)) for model, folder in folders.items()},
     )
 
 

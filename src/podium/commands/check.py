@@ -5,7 +5,7 @@ from pathlib import Path
 from podium import paths
 from podium.config import Competition, Config, load_competition
 from podium.contracts import submission
-from podium.contracts.tables import ROWS
+from podium.contracts.dataset import Dataset
 
 
 def run(config: Config, file: str | None = None) -> None:
@@ -19,7 +19,7 @@ def run(config: Config, file: str | None = None) -> None:
 
 def passed(path: Path, name: str, competition: Competition) -> int:
     """Return the number of lines of a file that passes the gate; raises PodiumError for one that does not."""
-    sample = submission.read_sample(paths.data(name, "sample_submission.csv"))
-    labels = ROWS.read(paths.data(name, "rows.parquet")).attrs["labels"]
-    cell_specs = competition.task.cell_specs(labels, list(sample.columns[1:]))
-    return len(submission.check(path, sample, cell_specs, str(path)))
+    data = Dataset(paths.dataset(name))
+    sample = submission.read_sample(data.folder / "sample_submission.csv")
+    specs = competition.task.cell_specs(data, list(sample.columns[1:]))
+    return len(submission.check(path, sample, specs, str(path)))

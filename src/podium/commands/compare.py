@@ -1,19 +1,20 @@
 """`podium compare A B`: which choices and scores differ between two revisions, and whether B is really better."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from podium import metrics
 from podium.analysis import revisions, significance
 from podium.analysis.revisions import ENSEMBLE, Revision
 from podium.analysis.significance import Difference
-from podium.contracts.predictions import value_columns
+from podium.config import all_metrics
+from podium.config import scoring as scoring_of
 from podium.contracts.tables import by_id
 from podium.errors import PodiumError, preview
+from podium.fitting.scoring import Scoring
 from podium.metrics import Metric
 
 
@@ -57,12 +58,10 @@ def differences(a: Revision, b: Revision) -> list[Line]:
         names = [f"{side.name} has {side.config.params.competition}" for side in (a, b)]
         raise PodiumError(f"nothing to compare: {names[0]}, {names[1]}")
     first, second = a.predictions[ENSEMBLE], b.predictions[ENSEMBLE]
-    if first.attrs["labels"] != second.attrs["labels"] or value_columns(first) != value_columns(second):
-        raise PodiumError(
-            f"nothing to compare: {a.name} predicts {preview(first.attrs['labels'])},"
-            f" {b.name} {preview(second.attrs['labels'])}"
-        )
-    official, *others = [metrics.find(name, "metric") for name in b.config.competition.all_metrics()]
+    if first.form != second.form:
+        predicted = f"{a.name} predicts {preview(first.labels)}, {b.name} {preview(second.labels)}"
+        raise PodiumError(f"nothing to compare: {predicted}")
+    official, *others = all_metrics(b.config)
     shared = [name for name in b.config.params.models() if name in a.config.params.models()]
     pairs = [(ENSEMBLE, metric) for metric in (official, *others)] + [(name, official) for name in shared]
     return [_line(a, b, model, metric) for model, metric in pairs]
@@ -88,9 +87,11 @@ def notes(a: Revision, b: Revision) -> list[str]:
 class _Scored:
     """One model's out-of-fold predictions with what they are scored on, in the order of the ids."""
 
+    scoring: Scoring
     ids: np.ndarray
-    y: np.ndarray
-    p: np.ndarray
+    y: Any
+    p: Any
+    weight: np.ndarray | None
     groups: np.ndarray
     folds: np.ndarray  # of the first repeat: predictions of several repeats are averaged already
 
@@ -98,36 +99,43 @@ class _Scored:
         """Return whether both are predictions of the same rows."""
         return np.array_equal(self.ids, other.ids)
 
-    def loss(self, metric: Metric, task: Any) -> significance.RowLoss:
-        """Return the loss on the rows at the given positions."""
-        return lambda rows: metric.loss(self.y[rows], self.p[rows], task)
+    def score(self, metric: Metric) -> Callable[[np.ndarray], float]:
+        """Return the score of the rows at the given positions."""
+        return self.scoring.task.scorer(metric, self.y, self.p, self.weight)
+
+    def loss(self, metric: Metric) -> significance.RowLoss:
+        """Return the loss of the rows at the given positions."""
+        score = self.score(metric)
+        return lambda rows: metric.sign * score(rows)
 
 
 def _line(a: Revision, b: Revision, model: str, metric: Metric) -> Line:
-    left, right, task = _scored(a, a, model), _scored(b, b, model), b.config.competition.task
+    left, right = _scored(a, a, model), _scored(b, b, model)
     paired = left.pairs_with(right)
     left = _scored(a, b, model) if paired else left  # a corrected label is corrected for both
-    losses = left.loss(metric, task), right.loss(metric, task)
+    losses = left.loss(metric), right.loss(metric)
     if paired:
         found = significance.paired(*losses, right.groups, left.folds, right.folds)
     else:
         found = significance.unpaired(*losses, (left.groups, right.groups), (left.folds, right.folds))
-    return Line(model, metric.name, metric.score(left.y, left.p, task), metric.score(right.y, right.p, task), found)
+    first, second = (side.score(metric)(np.arange(len(side.ids))) for side in (left, right))
+    return Line(model, metric.name, first, second, found)
 
 
 def _scored(side: Revision, truth: Revision, model: str) -> _Scored:
     """Return a side's predictions, as they would be submitted, with the labels of `truth`."""
-    table = side.predictions[model]
-    table = table[table["split"] == "train"].sort_values("row_id", kind="stable")
-    ids = table["row_id"].to_numpy(str)
-    rows = by_id(truth.rows, ids, f"{truth.name}: rows")
+    p = side.predictions[model].of_split("train")
+    rows = truth.data.of(p.row_id)
     first = side.folds[side.folds["repeat"] == 0]
+    scoring = scoring_of(side.config)
     return _Scored(
-        ids=ids,
-        y=truth.config.competition.task.targets(rows),
-        p=side.config.params.submission.apply(table[value_columns(table)].to_numpy()),
+        scoring=scoring_of(truth.config),
+        ids=p.row_id.astype(str),
+        y=truth.config.competition.task.truth(truth.data, p.row_id),
+        p=scoring.finished(p),
+        weight=truth.data.weight(p.row_id),
         groups=pd.factorize(rows["group"], sort=True)[0],
-        folds=by_id(first, ids, f"{side.name}: folds")["fold"].to_numpy(),
+        folds=by_id(first, p.row_id, f"{side.name}: folds")["fold"].to_numpy(),
     )
 
 

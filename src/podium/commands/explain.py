@@ -5,8 +5,10 @@ Without ids: the images of the report's gallery, and a copy of the report that s
 
 import base64
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -15,16 +17,14 @@ import pandas as pd
 from podium import paths
 from podium.analysis import heatmaps
 from podium.analysis.heatmaps import Heatmap
-from podium.config import Config
-from podium.contracts import features
-from podium.contracts.tables import FOLDS, IMAGES, ROWS, by_id
+from podium.analysis.report.compose import compose, write
+from podium.config import Config, vector_task
+from podium.contracts import models
+from podium.contracts.tables import FOLDS, IMAGES, by_id
 from podium.errors import PodiumError, preview
 from podium.features.extraction import Extraction, resolve_auto
-from podium.fitting.crossfit import fold_models, row_features
-from podium.fitting.member import Member
-from podium.heads import Predict
-from podium.imaging.images import Reader
-from podium.stages import finetune, report
+from podium.imaging.images import Reader, resize
+from podium.splits.folds import splits
 from podium.storage import csv_table
 from podium.storage.files import atomic
 from podium.training.encoder import Encoder, find
@@ -41,13 +41,13 @@ def run(config: Config, ids: list[str], member: str | None) -> None:
     if unknown:
         raise PodiumError(f"{paths.data(name, 'images.parquet')}: no image_id {preview(unknown)}")
     chosen, encoder = _choose(config, member)
-    page = None if ids else report.compose(config)[0]
+    page = None if ids else compose(config)[0]
     wanted = ids or [tile.image_id for tile in page.tiles if tile.source]  # type: ignore[union-attr]  # a page where no ids
     asked = by_id(images, wanted, "images", "image_id")
     if isinstance(encoder, Extraction):
-        found, how = _explain(config, config.params.members[chosen], encoder, asked), encoder.backbone.resize
+        found, how = _explain(config, chosen, encoder, asked), encoder.backbone.resize
     else:
-        found, how = _explain_finetune(config, chosen, asked), encoder.spec.resize
+        found, how = _explain_finetune(config, chosen, encoder, asked), encoder.spec.resize
     heat = {}
     with Reader(paths.raw(name)) as reader:
         for image_id, source in by_id(images, list(found), "images", "image_id")[["image_id", "source"]].to_numpy():
@@ -59,7 +59,7 @@ def run(config: Config, ids: list[str], member: str | None) -> None:
     if page:
         file = paths.heatmap(name, "report.html")
         legend = f"Heatmaps of {chosen}: red speaks for the label it gives (of two, for the second), blue against."
-        report.write(replace(page, heat=heat, summary=f"{page.summary} {legend}"), file)
+        write(replace(page, heat=heat, summary=f"{page.summary} {legend}"), file)
         print(f"{file}: the report with its heatmaps")  # noqa: T201
 
 
@@ -86,58 +86,56 @@ def _choose(config: Config, member: str | None) -> tuple[str, Extraction | Encod
     raise PodiumError(f"{where}: members: none has a linear head on means or maxima of feature maps, as heatmaps need")
 
 
-def _explain(config: Config, member: Member, extraction: Extraction, images: pd.DataFrame) -> dict[str, Heatmap]:
+def _explain(config: Config, name: str, extraction: Extraction, images: pd.DataFrame) -> dict[str, Heatmap]:
     """Return the maps by image id: of a train image by the models that did not see it, of a test image by all."""
-    name, kind, how = config.params.competition, config.competition.task.kind, heatmaps.pooling(extraction)
-    with Reader(paths.raw(name)) as reader:
+    competition, task, how = config.params.competition, vector_task(config), str(heatmaps.pooling(extraction))
+    with Reader(paths.raw(competition)) as reader:
         pairs = images[["image_id", "source"]].itertuples(index=False, name=None)
         maps = dict(heatmaps.maps_of(extraction, pairs, reader, paths.cache() / "models"))
-    predicts = _models(config, member, set(images["row_id"]))
-    found = {}
-    for image_id, row_id in images[["image_id", "row_id"]].itertuples(index=False, name=None):
-        scores = [heatmaps.score_of_head(predict, kind) for predict in predicts.get(row_id, [])]
-        each = [heatmaps.activation(score, maps[image_id], str(how)) for score in scores]
-        if each:
-            found[image_id] = _mean(each)
-    return found
-
-
-def _explain_finetune(config: Config, name: str, images: pd.DataFrame) -> dict[str, Heatmap]:
-    """Return the maps by image id, as `_explain` does; each fold's network looks with its own encoder."""
-    given = finetune.read(config, name)
-    asked = by_id(given.images, images["image_id"], "images", "image_id")
-    how = str(heatmaps.pooling(given.encoder))
     each: dict[str, list[Heatmap]] = {}
-    for model in given.models:
-        own = asked[asked["row_id"].isin(model.split.valid) | (asked["split"] == "test")]
-        maps = heatmaps.maps_of_finetune(model, given.pixels[own["place"].to_numpy()])
-        score = heatmaps.score_of_finetune(model)
-        for image_id, seen in zip(own["image_id"], maps, strict=True):
-            each.setdefault(image_id, []).append(heatmaps.activation(score, seen, how))
+    for model, own in _models_of(config, name, images):
+        score = heatmaps.score_of_head(model, task)
+        for image_id in own["image_id"]:
+            each.setdefault(image_id, []).append(heatmaps.activation(score, maps[image_id], how))
     return {image_id: _mean(found) for image_id, found in each.items()}
+
+
+def _explain_finetune(config: Config, name: str, encoder: Encoder, images: pd.DataFrame) -> dict[str, Heatmap]:
+    """Return the maps by image id, as `_explain` does; each fold's network looks with its own encoder."""
+    task, how, each = vector_task(config), str(heatmaps.pooling(encoder)), dict[str, list[Heatmap]]()
+    with Reader(paths.raw(config.params.competition)) as reader:
+        pixels = {
+            image_id: resize(reader.read(source), encoder.spec.resize, encoder.px)
+            for image_id, source in images[["image_id", "source"]].itertuples(index=False, name=None)
+        }
+    for model, own in _models_of(config, name, images):
+        squares = np.stack([pixels[image_id] for image_id in own["image_id"]])
+        score = heatmaps.score_of_finetune(model, task)
+        for image_id, maps in zip(
+            own["image_id"], heatmaps.maps_of_finetune(encoder, model.weights, squares), strict=True
+        ):
+            each.setdefault(image_id, []).append(heatmaps.activation(score, maps, how))
+    return {image_id: _mean(found) for image_id, found in each.items()}
+
+
+def _models_of(config: Config, name: str, images: pd.DataFrame) -> Iterator[tuple[Any, pd.DataFrame]]:
+    """Yield each saved model with the images that it may explain: it saw none of their train rows' groups."""
+    competition = config.params.competition
+    folder, folds = paths.models(competition, name), FOLDS.read(paths.data(competition, "folds.parquet"))
+    is_test = images["split"] == "test"
+    if (folder / f"{models.FULL}.json").exists() and is_test.any():
+        yield models.load(folder, models.FULL), images[is_test]
+        is_test &= False
+    for split in splits(folds):
+        own = images[images["row_id"].isin(split.valid) | is_test]
+        if len(own):
+            yield models.load(folder, models.of_fold(split.repeat, split.fold)), own
 
 
 def _mean(found: list[Heatmap]) -> Heatmap:
     """Return the mean of several models' maps, of those that give the label which most of them give."""
     label = Counter(sorted(one.label for one in found)).most_common(1)[0][0]
     return Heatmap(label, np.mean([one.places for one in found if one.label == label], axis=0))
-
-
-def _models(config: Config, member: Member, row_ids: set[str]) -> dict[str, list[Predict]]:
-    """Return row id -> the fold models that did not see it, fitted again as the stage fit does."""
-    params, name = config.params, config.params.competition
-    rows = ROWS.read(paths.data(name, "rows.parquet"))
-    images = IMAGES.read(paths.data(name, "images.parquet"))
-    file = paths.features(name, member.backbones[0])
-    learn = row_features(features.read(file), images[images["split"] != "test"], params.views.train, str(file))
-    tests = set(rows.loc[rows["split"] == "test", "row_id"]) & row_ids
-    dealt = FOLDS.read(paths.data(name, "folds.parquet"))
-    found: dict[str, list[Predict]] = {}
-    fitted = fold_models(member.head, config.competition.task, rows.attrs["labels"], rows, dealt, learn, params.seed)
-    for split, predict in fitted:
-        for row_id in tests | (set(split.valid) & row_ids):
-            found.setdefault(row_id, []).append(predict)
-    return found
 
 
 def _over(pixels: np.ndarray, spread: np.ndarray) -> np.ndarray:

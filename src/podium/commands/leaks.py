@@ -10,13 +10,14 @@ from podium.analysis import leaks
 from podium.analysis.leaks import Finding
 from podium.config import Config
 from podium.contracts import features
-from podium.contracts.predictions import value_columns
+from podium.contracts.dataset import Dataset
 from podium.contracts.tables import FOLDS, HASHES, IMAGES, ROWS, by_id
 from podium.imaging.duplicates import NEAR
 from podium.imaging.exif import camera
 from podium.storage import csv_table
 from podium.storage.files import write_json
 from podium.storage.raw import Raw
+from podium.tasks.vector import ProbabilityTask
 
 _MOST = 5000  # rows of either side in adversarial validation: enough to see an AUC of 0.53
 
@@ -69,7 +70,9 @@ def _metadata(config: Config, images: pd.DataFrame, rows: pd.DataFrame) -> Itera
         | {"camera (EXIF)": pd.Series([camera(file) for file in files], dtype="str")}
         | {column: known[column].to_numpy() for column in known.columns if column.startswith("meta_")}
     )
-    yield from leaks.metadata(facts, config.competition.task.targets(known))
+    yield from leaks.metadata(
+        facts, config.competition.task.truth(Dataset(paths.dataset(config.params.competition)), known["row_id"])
+    )
 
 
 def _in_order(sources: pd.Series) -> pd.Series:
@@ -101,13 +104,10 @@ def _some(table: pd.DataFrame) -> pd.DataFrame:
 def _predictions(config: Config) -> Iterator[Finding]:
     """Compare how sure each member is of train and of test rows."""
     task = config.competition.task
-    if task.kind == "regression":
+    if not isinstance(task, ProbabilityTask):
         return
     for member in config.params.bank():
-        path = paths.predictions(config.params.competition, member)
-        if path.exists():
-            table = task.schema.read(path)
-            train, test = (
-                table.loc[table["split"] == split, value_columns(table)].to_numpy() for split in ("train", "test")
-            )
-            yield from leaks.in_sample(train, test, member)
+        folder = paths.predictions(config.params.competition, member)
+        if folder.exists():
+            scores = task.predictions.read(folder)
+            yield from leaks.in_sample(scores.of_split("train").p, scores.of_split("test").p, member)

@@ -21,7 +21,10 @@ _NOTES = {"rows": "rows", "models": "rows", "pixels": "", "finetunes": "finetune
 def run(config: Config, *, yes: bool = False) -> None:
     """List what is not named, with its size; remove it where `yes` says so. The row cache is shared: see README."""
     named = [config.params, *_recipes()]
-    stale = [*_cached(named), *_outputs(named, "features", ".h5"), *_outputs(named, "predictions", ".parquet")]
+    stale = [
+        *_cached(named),
+        *(found for kind in ("features", "predictions", "models") for found in _outputs(named, kind)),
+    ]
     for path, note in stale:
         print(f"{_n_bytes(path) / 1e6:9.1f} MB  {path}  {note}")  # noqa: T201  # the answer to the command
     total = sum(_n_bytes(path) for path, _ in stale) / 1e6
@@ -55,16 +58,20 @@ def _cached(named: list[Params]) -> Iterator[tuple[Path, str]]:
                 yield folder, _described(paths.cache() / noted / folder.name / DESCRIPTION)
 
 
-def _outputs(named: list[Params], kind: str, suffix: str) -> Iterator[tuple[Path, str]]:
-    """Yield the features or predictions files of names that are gone, of any competition."""
-    wanted = set()
+def _outputs(named: list[Params], kind: str) -> Iterator[tuple[Path, str]]:
+    """Yield the features, predictions or models of names that are gone, of the competitions that params name."""
+    wanted: dict[str, set[str]] = {}
     for params in named:
-        features = [*params.backbones, *params.finetunes, *params.imports.features]
-        files = features if kind == "features" else params.bank()
-        wanted |= {(params.competition, name) for name in files}
-    for path in sorted(Path(kind).glob(f"*/[!.]*{suffix}")):
-        if (path.parent.name, path.stem) not in wanted:
-            yield path, ""
+        own = {
+            "features": [*params.backbones, *params.finetunes, *params.imports.features],
+            "predictions": params.bank(),
+            "models": [*params.models(), *params.finetunes, "ensemble"],
+        }[kind]
+        wanted.setdefault(params.competition, set()).update(own)
+    for competition, names in sorted(wanted.items()):
+        for path in sorted((Path(kind) / competition).glob("[!.]*")):
+            if path.stem not in names:
+                yield path, ""
 
 
 def _described(path: Path) -> str:

@@ -13,13 +13,13 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from podium import metrics, paths
-from podium.config import Config
-from podium.contracts.tables import by_id
+from podium.config import Config, vector_task
+from podium.config import scoring as scoring_of
 from podium.errors import PodiumError
+from podium.fitting.fit_inputs import FitInputs
 from podium.fitting.member import Member
 from podium.heads import Head, Range
 from podium.splits import folds
-from podium.stages import fit
 from podium.storage.files import atomic, digest
 
 _SHOWN = 10  # trials, the best first
@@ -124,15 +124,13 @@ def _circumstances(config: Config, member: Member) -> str:
 
 def _scorer(config: Config, member: Member) -> Callable[[Head], float]:
     """Return the function from a head to its out-of-fold loss by the competition's metric; test rows stay out."""
-    given = fit.read(config, member.backbones, asked=("train",))
-    task, metric = config.competition.task, metrics.find(config.competition.metric, "metric")
-    columns = task.columns(given.rows.attrs["labels"])
+    params, task, scoring = config.params, vector_task(config), scoring_of(config)
+    inputs = FitInputs.read(params.competition, member.backbones, params.views, splits=("train",))
 
     def loss(head: Head) -> float:
-        found = given.predict(config, head, member.backbones, metadata=member.metadata)
-        truth = by_id(given.rows, found["row_id"], "rows")
-        p = config.params.submission.apply(found[columns].to_numpy())
-        return metric.loss(task.targets(truth), p, task)
+        found = inputs.predict(task, head, member.backbones, params.seed, metadata=member.metadata)
+        train = found.of_split("train")
+        return scoring.loss(task.truth(inputs.data, train.row_id), train, inputs.data.weight(train.row_id))
 
     return loss
 

@@ -1,85 +1,137 @@
-"""The bank: the predictions of several members, joined by row id."""
+"""Predictions of rows, one type for each kind of answer; and the bank, the predictions of several members."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 import pandas as pd
 
-from podium.contracts.table import Table
-from podium.contracts.tables import by_id
 from podium.errors import PodiumError, preview
 from podium.storage.files import digest, write_json
 
 
-@dataclass(frozen=True)
-class Bank:
-    """Predictions of `m` members, sorted by name, for the same rows, sorted by id.
+class Predictions(ABC):
+    """Predictions of `n` rows, joined by row_id: train rows out of fold, test rows by all models.
 
-    `train` is `(m, n_train, k)` and `test` `(m, n_test, k)`, float32; a row whose image cannot be read is in neither.
+    Each type knows how it is written, checked, selected and joined; large ones stay on disk until they are used.
+    """
+
+    kind: ClassVar[str]  # scores, sequences, masks or boxes
+
+    row_id: np.ndarray  # (n,) str, unique
+    split: np.ndarray  # (n,) train or test
+    labels: tuple[str, ...]  # what the numbers stand for, in their order
+
+    @classmethod
+    @abstractmethod
+    def read(cls, folder: Path) -> Self:
+        """Return checked predictions; raises PodiumError naming the file and the first bad rows."""
+
+    @abstractmethod
+    def write(self, folder: Path) -> None:
+        """Check and write, sorted by row_id: the same predictions in any order give the same bytes."""
+
+    @abstractmethod
+    def take(self, indices: np.ndarray) -> Self:
+        """Return the rows at these positions, in their order."""
+
+    @classmethod
+    @abstractmethod
+    def concat(cls, parts: Sequence[Self]) -> Self:
+        """Return the rows of all parts, one after the other."""
+
+    @property
+    def form(self) -> tuple[object, ...]:
+        """Return what predictions must have in common to be combined or compared."""
+        return (self.kind, self.labels)
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.row_id)
+
+    def of_split(self, split: str) -> Self:
+        """Return the rows of one split, sorted by row_id."""
+        indices = np.flatnonzero(self.split == split)
+        return self.take(indices[np.argsort(self.row_id[indices], kind="stable")])
+
+    def by_id(self, row_ids: Iterable[str], where: str) -> Self:
+        """Return the rows that `row_ids` name, in their order; raises PodiumError naming `where` and those missing."""
+        wanted = np.asarray(list(row_ids), dtype=object)
+        indices = pd.Index(self.row_id).get_indexer(wanted)
+        if (indices < 0).any():
+            raise PodiumError(f"{where}: no row for row_id {preview(wanted[indices < 0])}")
+        return self.take(indices)
+
+
+P = TypeVar("P", bound=Predictions)
+
+
+@dataclass(frozen=True)
+class Bank(Generic[P]):
+    """Predictions of several members, sorted by name, for the same rows: those of the train split, then of test.
+
+    A row whose image cannot be read is in neither.
     """
 
     names: tuple[str, ...]
-    columns: list[str]
-    labels: list[str]
-    train_ids: list[str]
-    test_ids: list[str]
-    train: np.ndarray
-    test: np.ndarray
+    train: tuple[P, ...]
+    test: tuple[P, ...]
 
-    def table(self, train: np.ndarray, test: np.ndarray) -> pd.DataFrame:
-        """Return a predictions table of `(n_train, k)` and `(n_test, k)`."""
-        frame = pd.DataFrame(np.concatenate([train, test]), columns=self.columns)
-        frame.insert(0, "row_id", pd.Series(self.train_ids + self.test_ids, dtype="str"))
-        frame.insert(1, "split", ["train"] * len(self.train_ids) + ["test"] * len(self.test_ids))
-        return frame
+    @property
+    def train_ids(self) -> list[str]:
+        """Return the ids of the rows that are scored, sorted."""
+        return list(self.train[0].row_id)
 
-
-def value_columns(predictions: pd.DataFrame) -> list[str]:
-    """Return the columns that hold probabilities or values."""
-    return [name for name in predictions.columns if name not in {"row_id", "split"}]
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Return what the members' numbers stand for."""
+        return self.train[0].labels
 
 
-def write_manifest(names: Iterable[str], file: Callable[[str], Path], manifest: Path) -> None:
-    """Write name -> digest of `file(name)`, for exactly these names; raises PodiumError where one is missing."""
+def write_manifest(names: Iterable[str], folder: Callable[[str], Path], manifest: Path) -> None:
+    """Write name -> digest of `folder(name)`, for exactly these names; raises PodiumError where one is missing."""
     for name in sorted(names):
-        if not file(name).exists():
-            raise PodiumError(f"{file(name)}: params.yaml names {name!r}, but it has no predictions; run `dvc repro`")
-    write_json({name: digest(file(name)) for name in names}, manifest)
+        if not folder(name).exists():
+            raise PodiumError(f"{folder(name)}: params.yaml names {name!r}, but it has no predictions; run `dvc repro`")
+    write_json({name: digest_of_folder(folder(name)) for name in names}, manifest)
 
 
-def read_bank(manifest: Path, file: Callable[[str], Path], schema: Table) -> Bank:
-    """Return what a manifest names; raises PodiumError where a file is not the one it names, or has other rows."""
+def read_bank(manifest: Path, folder: Callable[[str], Path], kind: type[P]) -> Bank[P]:
+    """Return what a manifest names; raises PodiumError where a folder is not the one it names, or has other rows."""
     if not manifest.exists():
         raise PodiumError(f"{manifest}: there is no such file; run `dvc repro bank`")
     digests = json.loads(manifest.read_text(encoding="utf-8"))
-    tables = {}
-    for name in sorted(digests):
-        if not file(name).exists() or digest(file(name)) != digests[name]:
-            raise PodiumError(f"{file(name)}: not the file that {manifest} names; run `dvc repro`")
-        tables[str(file(name))] = schema.read(file(name))
-    return _joined(tuple(sorted(digests)), tables)
+    names = tuple(sorted(digests))
+    members = []
+    for name in names:
+        if not folder(name).exists() or digest_of_folder(folder(name)) != digests[name]:
+            raise PodiumError(f"{folder(name)}: not the predictions that {manifest} names; run `dvc repro`")
+        members.append(kind.read(folder(name)))
+        _require_same_rows(members[0], members[-1], folder(names[0]), folder(name))
+    parts = {split: tuple(member.of_split(split) for member in members) for split in ("train", "test")}
+    return Bank(names, parts["train"], parts["test"])
 
 
-def _joined(names: tuple[str, ...], tables: Mapping[str, pd.DataFrame]) -> Bank:
-    (path, first), *others = tables.items()
-    first = first.sort_values("row_id", kind="stable")
-    columns, labels = value_columns(first), first.attrs["labels"]
-    for where, table in others:
-        if table.attrs["labels"] != labels or value_columns(table) != columns:
-            raise PodiumError(f"{where}: its labels are not those of {path}: {preview(labels)}")
-        differing = set(_keys(table)) ^ set(_keys(first))
-        if differing:
-            raise PodiumError(f"{where}: has not the same rows as {path}: {preview(sorted(differing))}")
-    ids = {split: first.loc[first["split"] == split, "row_id"].tolist() for split in ("train", "test")}
-    stacks = {
-        split: np.stack([by_id(table, ids[split], where)[columns].to_numpy() for where, table in tables.items()])
-        for split in ids
-    }
-    return Bank(names, columns, labels, ids["train"], ids["test"], stacks["train"], stacks["test"])
+def digest_of_folder(folder: Path) -> str:
+    """Return the SHA-256 of a folder's file names and contents, as hexadecimal text."""
+    import hashlib
+
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != ".gitignore")
+    listing = "\n".join(f"{path.relative_to(folder).as_posix()} {digest(path)}" for path in files)
+    return hashlib.sha256(listing.encode()).hexdigest()
 
 
-def _keys(table: pd.DataFrame) -> list[str]:
-    return (table["split"] + " " + table["row_id"]).tolist()
+def _require_same_rows(first: Predictions, other: Predictions, path: Path, where: Path) -> None:
+    if other.form != first.form:
+        raise PodiumError(f"{where}: its labels are not those of {path}: {preview(first.labels)}")
+    differing = set(_keys(other)) ^ set(_keys(first))
+    if differing:
+        raise PodiumError(f"{where}: has not the same rows as {path}: {preview(sorted(differing))}")
+
+
+def _keys(predictions: Predictions) -> list[str]:
+    return [f"{split} {row_id}" for split, row_id in zip(predictions.split, predictions.row_id, strict=True)]

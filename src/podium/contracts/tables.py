@@ -65,26 +65,6 @@ VIEWS = Table(
     key=("image_id", "view"),
 )
 
-PROBABILITIES = Table(
-    "predictions",
-    (
-        Column("row_id", "text"),
-        Column("split", "text", choices=("train", "test")),
-        Column("p_*", "float32", low=0.0, high=1.0),
-    ),
-    key=("row_id",),
-)
-
-VALUES = Table(
-    "predictions",
-    (
-        Column("row_id", "text"),
-        Column("split", "text", choices=("train", "test")),
-        Column("y*", "float32"),
-    ),
-    key=("row_id",),
-)
-
 
 def by_id(frame: pd.DataFrame, ids: Any, where: str, key: str = "row_id") -> pd.DataFrame:
     """Return the rows of `frame` that `ids` name, in their order. The only way two tables meet.

@@ -1,10 +1,12 @@
 """Predictions -> predictions. One module per method; each defines `class Ensemble`."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
+from podium.contracts.models import Fitted
 from podium.frozen import Frozen
 
 _ROUNDING = 1e-4  # of the float32 sum of many classes' probabilities
@@ -24,18 +26,24 @@ class Objective:
 
 @dataclass(frozen=True)
 class EnsembleObjective:
-    """What an ensemble minimises: `score` of `(y, p (n, k))`, lower is better, of predictions within `limits`.
+    """What an ensemble minimises: `score` of `(y, p (n, k), weight)`, lower is better, of predictions within `limits`.
 
-    `is_log_loss` says that `score` is the mean of -log of what each truth was given, rows rescaled to sum to 1.
+    `is_log_loss` says that `score` is the mean of -log of the truth's probability, rows rescaled to sum to 1. `weight`
+    is `(n,)`, of the rows that are fitted, or None where all count alike.
     """
 
-    score: Callable[[np.ndarray, np.ndarray], float]
+    score: Callable[[np.ndarray, np.ndarray, np.ndarray | None], float]
     limits: tuple[float, float] = (0.0, 1.0)
     is_log_loss: bool = False
+    weight: np.ndarray | None = None
 
     def __call__(self, y: np.ndarray, p: np.ndarray) -> float:
         """Return the loss of predictions `(n, k)`."""
-        return self.score(y, p.clip(*self.limits))
+        return self.score(y, p.clip(*self.limits), self.weight)
+
+    def of(self, rows: np.ndarray) -> Self:
+        """Return the objective of some of the rows, by mask or position."""
+        return self if self.weight is None else replace(self, weight=self.weight[rows])
 
     def objective(self, y: np.ndarray, members: np.ndarray, *, convex: bool = True) -> Objective:
         """Return the loss of blends of `members` `(m, n, k)`; of log loss only the truth's share is kept.
@@ -43,10 +51,10 @@ class EnsembleObjective:
         `convex` says that no weight is negative, so that the rows of several classes sum to 1 without rescaling.
         """
         if self.is_log_loss and members.shape[2] == 1:
-            return _binary_log_loss(y, members[:, :, 0], self.limits)
+            return _binary_log_loss(y, members[:, :, 0], self.limits, self.weight)
         if self.is_log_loss and convex and self.limits == (0.0, 1.0) and are_distributions(members):
             truth = np.ascontiguousarray(members[:, np.arange(len(y)), y.astype(np.int64)])
-            return Objective(truth, _mean_log)
+            return Objective(truth, lambda blends: _mean_log(blends, self.weight))
         return Objective(members, lambda blends: np.array([self(y, blend) for blend in blends]))
 
 
@@ -58,49 +66,57 @@ def are_distributions(p: np.ndarray) -> bool:
     return bool(np.abs(sums - 1).max() <= _ROUNDING)
 
 
-def _binary_log_loss(y: np.ndarray, members: np.ndarray, limits: tuple[float, float]) -> Objective:
+def _binary_log_loss(
+    y: np.ndarray, members: np.ndarray, limits: tuple[float, float], weight: np.ndarray | None
+) -> Objective:
     positive = y == 1
     low = np.where(positive, limits[0], 1 - limits[1]).astype(np.float32)
     high = np.where(positive, limits[1], 1 - limits[0]).astype(np.float32)
-    return Objective(np.where(positive, members, 1 - members), lambda truth: _mean_log(truth.clip(low, high)))
+    truth = np.where(positive, members, 1 - members)
+    return Objective(truth, lambda blends: _mean_log(blends.clip(low, high), weight))
 
 
-def _mean_log(truth: np.ndarray) -> np.ndarray:
-    return np.asarray(-np.log(np.maximum(truth, np.float32(1e-15))).mean(axis=1))
+def _mean_log(truth: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+    logs = -np.log(np.maximum(truth, np.float32(1e-15)))
+    return np.asarray(logs.mean(axis=1) if weight is None else logs @ (weight / weight.sum()))
+
+
+class Blend(Fitted):
+    """A fitted ensemble. `weights` is `(m,)`, summing to 1, or None where members have none.
+
+    `path` is the (member, loss) of each step of a search, for a person to see where it stopped gaining.
+    """
+
+    weights: np.ndarray | None
+    path: tuple[tuple[int, float], ...]
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """Return `(n, k)` float32 of the members' predictions `(m, n, k)`, row by row."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
-class Blend:
-    """A fitted ensemble: `combine` maps `(m, n, k)` to `(n, k)`, row by row.
+class WeightedSum(Blend):
+    """The members' weighted sum, brought back within `[low, high]` where a weight is negative.
 
-    `weights` is `(m,)`, summing to 1, or None where members have none. `path` is the (member, loss) of each step
-    of a search, for a person to see where it stopped gaining.
+    Members are added one by one in float64, so that a row's bits do not depend on the rest of the batch.
     """
 
-    combine: Callable[[np.ndarray], np.ndarray]
-    weights: np.ndarray | None = None
+    weights: np.ndarray
+    low: float = 0.0
+    high: float = 1.0
     path: tuple[tuple[int, float], ...] = ()
 
-
-def linear(
-    weights: np.ndarray, limits: tuple[float, float] = (0.0, 1.0), path: tuple[tuple[int, float], ...] = ()
-) -> Blend:
-    """Return the weighted sum, brought back within `limits` where a weight is negative.
-
-    Members are added one by one in float64: the same row gives the same bits in any company.
-    """
-
-    def combine(members: np.ndarray) -> np.ndarray:
-        total = np.zeros(members.shape[1:])
-        for k in np.flatnonzero(weights):
-            total += weights[k] * members[k]
-        if weights.min() < 0:
-            total = total.clip(*limits)
-            if are_distributions(members):
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """See Blend."""
+        total = np.zeros(x.shape[1:])
+        for k in np.flatnonzero(self.weights):
+            total += self.weights[k] * x[k]
+        if self.weights.min() < 0:
+            total = total.clip(self.low, self.high)
+            if are_distributions(x):
                 total /= total.sum(axis=1, keepdims=True)
         return total.astype(np.float32)
-
-    return Blend(combine, weights, path)
 
 
 class Ensemble(Frozen):
@@ -110,18 +126,30 @@ class Ensemble(Frozen):
         """Learn from out-of-fold predictions `(m, n, k)` float32 and targets `y`, by `loss`."""
         raise NotImplementedError
 
+    def fit_folds(
+        self, members: np.ndarray, y: np.ndarray, folds: np.ndarray, *, loss: EnsembleObjective, seed: int
+    ) -> dict[tuple[int, int], Blend]:
+        """Return the blend of each (repeat, fold), learnt on the rows of the other folds; `folds` is `(n, repeats)`."""
+        return {
+            (repeat, int(fold)): self.fit(
+                members[:, fold_of != fold], y[fold_of != fold], loss=loss.of(fold_of != fold), seed=seed
+            )
+            for repeat, fold_of in enumerate(folds.T)
+            for fold in np.unique(fold_of)
+        }
+
     def cross_fit(
         self, members: np.ndarray, y: np.ndarray, folds: np.ndarray, *, loss: EnsembleObjective, seed: int
     ) -> np.ndarray:
-        """Return predictions `(n, k)` of blends that never saw the row: learnt on the other folds.
+        """Return predictions `(n, k)` of blends that never saw the row: learnt on the other folds."""
+        return crossed(self.fit_folds(members, y, folds, loss=loss, seed=seed), members, folds)
 
-        `folds` is `(n, repeats)`; each repeat gives one prediction, and their mean is returned.
-        """
-        total = np.zeros(members.shape[1:])
-        for fold_of in folds.T:
-            for fold in np.unique(fold_of):
-                inside = fold_of == fold
-                blend = self.fit(members[:, ~inside], y[~inside], loss=loss, seed=seed)
-                total[inside] += blend.combine(members[:, inside])
-        mean: np.ndarray = (total / folds.shape[1]).astype(np.float32)
-        return mean
+
+def crossed(blends: Mapping[tuple[int, int], Blend], members: np.ndarray, folds: np.ndarray) -> np.ndarray:
+    """Return `(n, k)` float32: each row by the blend that did not see its fold, the mean over repeats."""
+    total = np.zeros(members.shape[1:])
+    for (repeat, fold), blend in blends.items():
+        inside = folds[:, repeat] == fold
+        total[inside] += blend.predict(members[:, inside])
+    mean: np.ndarray = (total / folds.shape[1]).astype(np.float32)
+    return mean

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import Field
 
-from podium.ensembles import Blend, EnsembleObjective, Objective, linear
+from podium.ensembles import Blend, EnsembleObjective, Objective, WeightedSum
 from podium.ensembles import Ensemble as Base
 
 _BLOCK = 1 << 19  # numbers; 2 MB of float32 stay in a core's cache while a block of candidates is scored
@@ -34,7 +34,7 @@ class Ensemble(Base):
             climb = _climb(Objective(objective.members[chosen], objective.losses), self.rounds, self.negative)
             weights[chosen] += climb.weights / self.bags
             climbs.append(tuple((int(chosen[member]), value) for member, value in climb.path))
-        return linear(weights, loss.limits, climbs[0])
+        return WeightedSum(weights, *loss.limits, climbs[0])
 
     def _bags(self, objective: Objective, seed: int) -> Iterator[np.ndarray]:
         """Yield the positions of the members that each bag may choose."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from podium.ensembles import Blend, EnsembleObjective, linear
+from podium.ensembles import Blend, EnsembleObjective, WeightedSum
 from podium.ensembles import Ensemble as Base
 
 
@@ -11,4 +11,4 @@ class Ensemble(Base):
 
     def fit(self, members: np.ndarray, y: np.ndarray, *, loss: EnsembleObjective, seed: int) -> Blend:  # noqa: ARG002  # learns nothing
         """Return the mean of the members `(m, n, k)`."""
-        return linear(np.full(len(members), 1 / len(members)))
+        return WeightedSum(np.full(len(members), 1 / len(members)))

@@ -1,63 +1,81 @@
 """Stacking: a second model on the members' predictions (Wolpert 1992)."""
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
 
+from podium.contracts.models import Fitted
+from podium.contracts.steps import Chain, Columns, Constant, Fill, Linear, Sigmoid, Softmax, Standardize, Trees, predict
 from podium.ensembles import Blend, EnsembleObjective
 from podium.ensembles import Ensemble as Base
 
-_EDGE = 1e-4  # probabilities nearer to 0 or 1 count as this sure: their logits would drown all others
+_EDGE = 1e-4  # probabilities nearer to 0 or 1 count as this sure: their logits would outweigh all others
 
 
 class Ensemble(Base):
-    """Logistic regression (ridge for values) or small boosted trees on the members' logits.
-
-    `C` is the inverse strength of the regularisation; `trees` the number of them.
-    """
+    """Logistic regression (ridge for values) or small boosted trees on the members' logits."""
 
     model: Literal["logistic", "lightgbm"] = "logistic"
+    """The second-level model."""
     C: float = Field(0.01, gt=0)
+    """The inverse strength of its penalty."""
     trees: int = Field(100, ge=1)
+    """The number of trees of `lightgbm`."""
 
     def fit(self, members: np.ndarray, y: np.ndarray, *, loss: EnsembleObjective, seed: int) -> Blend:
         """Return a blend without weights; of several labels, each is stacked by itself."""
-        values = not np.issubdtype(y.dtype, np.integer)
-        x = _inputs(members, values=values)
-        mean, spread = x.mean(axis=0), np.maximum(x.std(axis=0), 1e-6)
-        x = (x - mean) / spread
-        if values:
-            predicts = [self._regressor(seed).fit(x, y).predict]
+        is_value = not np.issubdtype(y.dtype, np.integer)
+        x = _inputs(members, is_value=is_value)
+        scale = Standardize(x.mean(axis=0), 1 / np.maximum(x.std(axis=0), 1e-6))
+        x = scale.predict(x)
+        if is_value:
+            model = self._values(x, y, loss.weight, seed)
         else:
             k = members.shape[2] if y.ndim == 1 else 1
-            predicts = [_classify(self._classifier(seed), x, target, k) for target in y.reshape(len(y), -1).T]
+            targets = y.reshape(len(y), -1).T
+            model = Columns(tuple(self._classes(x, target, k, loss.weight, seed) for target in targets))
+        limits = loss.limits if is_value else (0.0, 1.0)
+        return Stacked(None, Chain((scale, model)), is_value, *limits)
 
-        def combine(members: np.ndarray) -> np.ndarray:
-            x = (_inputs(members, values=values) - mean) / spread
-            p = np.column_stack([predict(x) for predict in predicts])
-            return p.clip(*loss.limits).astype(np.float32) if values else p.astype(np.float32)
-
-        return Blend(combine)
-
-    def _classifier(self, seed: int) -> Any:
+    def _values(self, x: np.ndarray, y: np.ndarray, weight: np.ndarray | None, seed: int) -> Fitted:
         if self.model == "lightgbm":
             import lightgbm
 
-            return lightgbm.LGBMClassifier(**self._trees(seed))
-        from sklearn.linear_model import LogisticRegression
-
-        return LogisticRegression(C=self.C, max_iter=1000)
-
-    def _regressor(self, seed: int) -> Any:
-        if self.model == "lightgbm":
-            import lightgbm
-
-            return lightgbm.LGBMRegressor(**self._trees(seed))
+            fitted = lightgbm.LGBMRegressor(**self._trees(seed)).fit(x, y, sample_weight=weight)
+            return Trees(fitted.booster_.model_to_string())
         from sklearn.linear_model import Ridge
 
-        return Ridge(alpha=1 / self.C)
+        ridge = Ridge(alpha=1 / self.C).fit(x, y, sample_weight=weight)
+        return Linear(ridge.coef_.reshape(-1, 1), np.atleast_1d(ridge.intercept_))
+
+    def _classes(self, x: np.ndarray, y: np.ndarray, k: int, weight: np.ndarray | None, seed: int) -> Fitted:
+        """Return a model to `(n, k)` probabilities; `k` = 1 is the positive class of two.
+
+        A class without a row in these folds gets probability 0, and a single class 1.
+        """
+        classes = np.unique(y)
+        if len(classes) == 1:
+            return Constant(np.array([float(classes[0])]) if k == 1 else np.eye(k)[classes[0]])
+        model = self._classifier(x, y, len(classes), weight, seed)
+        if k == 1:
+            return model
+        full = Chain((model, Complement())) if len(classes) == 2 else model  # noqa: PLR2004  # two classes
+        return full if len(classes) == k else Chain((full, Fill(np.zeros(k), np.isin(np.arange(k), classes))))
+
+    def _classifier(self, x: np.ndarray, y: np.ndarray, n_classes: int, weight: np.ndarray | None, seed: int) -> Fitted:
+        """Return a model to the probability of the second of two classes, or of each of more."""
+        if self.model == "lightgbm":
+            import lightgbm
+
+            fitted = lightgbm.LGBMClassifier(**self._trees(seed)).fit(x, y, sample_weight=weight)
+            return Trees(fitted.booster_.model_to_string())
+        from sklearn.linear_model import LogisticRegression
+
+        model = LogisticRegression(C=self.C, max_iter=1000).fit(x, y, sample_weight=weight)
+        last = Sigmoid() if n_classes == 2 else Softmax()  # noqa: PLR2004  # two classes
+        return Chain((Linear(np.ascontiguousarray(model.coef_.T), model.intercept_), last))
 
     def _trees(self, seed: int) -> dict[str, Any]:
         small = {"n_estimators": self.trees, "learning_rate": 0.05, "num_leaves": 7, "min_child_samples": 50}
@@ -65,27 +83,35 @@ class Ensemble(Base):
         return {**small, **repeatable, "reg_lambda": 1 / self.C}
 
 
-def _inputs(members: np.ndarray, *, values: bool) -> np.ndarray:
+@dataclass(frozen=True)
+class Complement(Fitted):
+    """The probability of the second of two classes, to the probabilities of both."""
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """Return `(n, 2)` of `(n, 1)`."""
+        return np.hstack([1 - x, x])
+
+
+@dataclass(frozen=True)
+class Stacked(Blend):
+    """A model on the members' logits, or on their values, within `[low, high]`."""
+
+    weights: None
+    model: Fitted
+    is_value: bool
+    low: float
+    high: float
+    path: tuple[tuple[int, float], ...] = ()
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """See Blend."""
+        p = predict(self.model, _inputs(x, is_value=self.is_value))
+        return np.asarray(p.clip(self.low, self.high), dtype=np.float32)
+
+
+def _inputs(members: np.ndarray, *, is_value: bool) -> np.ndarray:
     """Return `(n, m * k)` logits, or the values themselves."""
+    from scipy.special import logit
+
     flat = np.moveaxis(members, 0, 1).reshape(members.shape[1], -1).astype(np.float64)
-    if values:
-        return flat
-    p = flat.clip(_EDGE, 1 - _EDGE)
-    return np.asarray(np.log(p / (1 - p)))
-
-
-def _classify(model: Any, x: np.ndarray, y: np.ndarray, k: int) -> Callable[[np.ndarray], np.ndarray]:
-    """Fit, and return a function to `(n, k)` probabilities; `k` = 1 is the positive class of two.
-
-    A class without a row in these folds gets probability 0, and a single class 1.
-    """
-    classes = np.unique(y)
-    if len(classes) > 1:
-        model.fit(x, y)
-
-    def predict(x: np.ndarray) -> np.ndarray:
-        p = np.zeros((len(x), max(k, 2)))
-        p[:, classes] = model.predict_proba(x) if len(classes) > 1 else 1.0
-        return p if k > 1 else p[:, 1:]
-
-    return predict
+    return flat if is_value else np.asarray(logit(flat.clip(_EDGE, 1 - _EDGE)))

@@ -3,7 +3,7 @@
 import numpy as np
 from pydantic import Field
 
-from podium.ensembles import Blend, EnsembleObjective, Objective, linear
+from podium.ensembles import Blend, EnsembleObjective, Objective, WeightedSum
 from podium.ensembles import Ensemble as Base
 
 _BLOCK = 1 << 19
@@ -30,7 +30,7 @@ class Ensemble(Base):
                 weights = _moved(weights, int(move[0]), move[1])
             else:
                 step /= 2
-        return linear(weights)
+        return WeightedSum(weights)
 
 
 def _moves(weights: np.ndarray, step: float) -> np.ndarray:

@@ -8,14 +8,16 @@ import numpy as np
 import pandas as pd
 
 from podium import metrics
-from podium.ensembles import Blend, Ensemble, EnsembleObjective
+from podium.ensembles import Blend, Ensemble, EnsembleObjective, crossed
 
 _DEFAULT, _SIMPLEST = "hill_climb", "mean"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The chosen method: learnt on all rows, and its predictions `(n, k)` learnt on the other folds.
+    """The chosen method: learnt on all rows, and for each (repeat, fold) on the rows of the other folds.
+
+    `cross_fitted (n, k)` are the latter's predictions.
 
     `table` has a line per method, the chosen one first: its losses cross-fitted and naive (lower is better), its gain
     over the method that it was held against with the standard error of that difference, and the reason in words.
@@ -23,6 +25,7 @@ class Verdict:
 
     method: str
     blend: Blend
+    fold_blends: Mapping[tuple[int, int], Blend]
     cross_fitted: np.ndarray
     table: pd.DataFrame
 
@@ -41,12 +44,13 @@ def choose_ensemble(
     Members are `(m, n, k)`, folds `(n, repeats)`.
     """
     blends = {name: method.fit(members, y, loss=loss, seed=seed) for name, method in methods.items()}
-    crossed = {name: method.cross_fit(members, y, folds, loss=loss, seed=seed) for name, method in methods.items()}
-    losses = {name: loss(y, p) for name, p in crossed.items()}
+    by_fold = {name: method.fit_folds(members, y, folds, loss=loss, seed=seed) for name, method in methods.items()}
+    cross_fitted = {name: crossed(fitted, members, folds) for name, fitted in by_fold.items()}
+    losses = {name: loss(y, p) for name, p in cross_fitted.items()}
     base, why = _base(losses)
     lines: dict[str, dict[str, Any]] = {
-        name: {"gain": losses[base] - losses[name], "standard_error": _error(y, crossed[base], p, folds, loss)}
-        for name, p in crossed.items()
+        name: {"gain": losses[base] - losses[name], "standard_error": _error(y, cross_fitted[base], p, folds, loss)}
+        for name, p in cross_fitted.items()
         if name != base
     }
     sure = [name for name, line in lines.items() if line["gain"] > line["standard_error"]]
@@ -58,12 +62,12 @@ def choose_ensemble(
         {
             "method": name,
             "cross_fitted": losses[name],
-            "naive": loss(y, blends[name].combine(members)),
+            "naive": loss(y, blends[name].predict(members)),
             **lines.get(name, {"gain": np.nan, "standard_error": np.nan, "verdict": why}),
         }
         for name in sorted(methods, key=lambda name: (name != chosen, losses[name], name))
     )
-    return Verdict(chosen, blends[chosen], crossed[chosen], table)
+    return Verdict(chosen, blends[chosen], by_fold[chosen], cross_fitted[chosen], table)
 
 
 def _base(losses: Mapping[str, float]) -> tuple[str, str]:
@@ -79,7 +83,7 @@ def _error(y: np.ndarray, a: np.ndarray, b: np.ndarray, folds: np.ndarray, loss:
     """Return the standard error of a's loss minus b's: the larger of that over rows and that over folds."""
 
     def difference(kept: np.ndarray) -> float:
-        return loss(y[kept], a[kept]) - loss(y[kept], b[kept])
+        return loss.of(kept)(y[kept], a[kept]) - loss.of(kept)(y[kept], b[kept])
 
     of = folds[:, 0]
     without = np.array([difference(np.flatnonzero(of != fold)) for fold in np.unique(of)])

@@ -1,94 +1,42 @@
-"""One head's predictions for every row: out of fold for train rows, by the folds' models for test rows."""
+"""One head's models and predictions: out of fold for train rows, by the folds' models for test rows."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Self
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from podium.contracts.features import Features
+from podium.contracts import models
+from podium.contracts.models import Fitted
+from podium.contracts.scores import Scores
+from podium.contracts.steps import Mean, predict
 from podium.contracts.tables import by_id
-from podium.errors import PodiumError, preview
-from podium.heads import Head, Predict, Training
-from podium.splits import folds
-from podium.tasks import Task
+from podium.fitting.row_features import RowFeatures
+from podium.heads import Head, Training
+from podium.splits.folds import Split, seed_of, splits, trained
+from podium.tasks.vector import VectorTask
+
+Keep = Callable[[str, Fitted], Any]  # takes a model and its name; returns the model that predicts, such as a saved one
 
 
-@dataclass(frozen=True)
-class RowFeatures:
-    """Features of rows by view: `x (n, v, d)` float32 of the sorted `row_id (n,)`."""
-
-    row_id: np.ndarray
-    x: np.ndarray
-
-    def of(self, ids: np.ndarray) -> np.ndarray:
-        """Return `(len(ids), v, d)`, in the order of the ids, all of which the block must hold."""
-        places = pd.Index(self.row_id).get_indexer(pd.Index(ids))
-        if (places < 0).any():
-            raise PodiumError(f"no features for row_id {preview(np.asarray(ids)[places < 0].tolist())}")
-        return np.asarray(self.x[places])
-
-    def merged(self) -> Self:
-        """Return the mean of each row's views as its only view."""
-        return dataclasses.replace(self, x=self.x.mean(axis=1, keepdims=True))
-
-
-def row_features(features: Features, images: pd.DataFrame, views: Sequence[str], where: str) -> RowFeatures:
-    """Return the features of the images' rows; where several images share a row, their mean in each view."""
-    at = features.index.assign(place=np.arange(len(features.index)))
-    planes = []
-    for view in views:
-        table = images[["image_id", "row_id"]].merge(at[at["view"] == view], on="image_id", how="left", validate="1:1")
-        if (lacking := table["place"].isna()).any():
-            raise PodiumError(f"{where}: no view {view!r} of image_id {preview(table['image_id'][lacking])}")
-        table = table.sort_values(["row_id", "image_id"], kind="stable")
-        ids, first, count = np.unique(table["row_id"].to_numpy(object), return_index=True, return_counts=True)
-        x = features.matrix[table["place"].to_numpy(np.int64)].astype(np.float32)
-        # A lone image's features stay as they are, to the bit.
-        planes.append(
-            x if len(ids) == len(x) else np.add.reduceat(x, first, axis=0) / count[:, None].astype(np.float32)
-        )
-    return RowFeatures(ids, np.stack(planes, axis=1))
-
-
-def fused(blocks: Sequence[RowFeatures]) -> RowFeatures:
-    """Return the blocks of several backbones side by side; they must hold the same rows and views."""
-    first = blocks[0]
-    return (
-        first
-        if len(blocks) == 1
-        else RowFeatures(first.row_id, np.concatenate([b.of(first.row_id) for b in blocks], axis=2))
-    )
-
-
-def tabular(rows: pd.DataFrame, like: RowFeatures) -> RowFeatures:
-    """Return the metadata of a block's rows as features `(n, v, d)`, the same in every view.
-
-    Raises PodiumError where a column holds anything but numbers.
-    """
-    columns = [name for name in rows.columns if name.startswith("meta_")]
-    known = by_id(rows, like.row_id, "rows")
-    x = known[columns].apply(pd.to_numeric, errors="coerce")
-    if (wrong := x.isna()).any(axis=None):
-        column = wrong.any().idxmax()
-        ids = preview(known["row_id"][wrong[column]])
-        raise PodiumError(f"layout.metadata: {column.removeprefix('meta_')!r} must be a number: row_id {ids}")
-    return RowFeatures(like.row_id, np.repeat(x.to_numpy(np.float32)[:, None], like.x.shape[1], axis=1))
+def in_memory(_name: str, model: Fitted) -> Fitted:
+    """Keep nothing: for searches whose models nobody needs again."""
+    return model
 
 
 def cross_fit(
     head: Head,
-    task: Task,
+    task: VectorTask,
     labels: list[str],
     rows: pd.DataFrame,
-    dealt: pd.DataFrame,
+    folds: pd.DataFrame,
     train_features: RowFeatures,
     predict_features: RowFeatures,
     seed: int,
-) -> pd.DataFrame:
-    """Return `row_id, split` and the task's columns for every train row and test row that has features.
+    keep: Keep = in_memory,
+) -> Scores:
+    """Return the predictions of every train row and test row that has features.
 
     Train and test rows go through the same function: the same views, the same average over them. A train row's
     prediction is the mean over repeats of models whose training rows held none of its group; a test row's the
@@ -99,70 +47,72 @@ def cross_fit(
         task: how targets are coded.
         labels: the task's labels, in the order of the columns.
         rows: the Rows table.
-        dealt: the Folds table, with its scheme in `.attrs`.
+        folds: the Folds table, with its scheme in `.attrs`.
         train_features: features of train and extra rows in the views to train on.
         predict_features: features of train and test rows in the views to predict from.
         seed: of everything random.
+        keep: saves each model under its name (`r0f3`, `full`) and returns it as it was saved.
     """
     columns = task.columns(labels)
     if head.views == "mean":
         train_features, predict_features = train_features.merged(), predict_features.merged()
-    rows = rows[rows["row_id"].isin(train_features.row_id) | rows["row_id"].isin(predict_features.row_id)].set_index(
-        "row_id", drop=False
-    )
-    asked = {split: np.sort(rows.index[rows["split"] == split].to_numpy(object)) for split in ("train", "test")}
-    tally = {split: np.zeros((len(ids), len(columns))) for split, ids in asked.items()}
-    times = np.zeros((len(asked["train"]), 1))
-    models = 0
+    has_features = rows["row_id"].isin(train_features.row_id) | rows["row_id"].isin(predict_features.row_id)
+    rows = rows[has_features].set_index("row_id", drop=False)
+    train_ids, test_ids = (np.sort(rows.index[rows["split"] == split].to_numpy(object)) for split in ("train", "test"))
+    total, n_repeats = np.zeros((len(train_ids), len(columns))), np.zeros((len(train_ids), 1))
+    test_predictions = []
 
-    for split, predict in fold_models(head, task, labels, rows, dealt, train_features, seed):
-        places = np.searchsorted(asked["train"], split.valid)
-        tally["train"][places] += _average(predict, predict_features.of(split.valid))
-        times[places] += 1
-        if head.refit == "folds" and len(asked["test"]):
-            tally["test"] += _average(predict, predict_features.of(asked["test"]))
-            models += 1
-    if head.refit == "full" and len(asked["test"]):
-        everyone = np.sort(rows.index[rows["split"].isin(["train", "extra"]) & (rows["weight"] > 0)].to_numpy(object))
-        full = _fit(head, task, labels, by_id(rows, everyone, "rows"), train_features.of(everyone), folds.seed_of(seed))
-        tally["test"], models = _average(full, predict_features.of(asked["test"])), 1
-    is_predicted = times[:, 0] > 0
-    return pd.concat(
+    for split, fitted in fit_folds(head, task, labels, rows, folds, train_features, seed):
+        model = keep(models.of_fold(split.repeat, split.fold), fitted)
+        indices = np.searchsorted(train_ids, split.valid)
+        total[indices] += predict_views(model, predict_features.of(split.valid))
+        n_repeats[indices] += 1
+        if head.refit == "folds":
+            test_predictions.append(predict_views(model, predict_features.of(test_ids)))
+    if head.refit == "full":
+        is_trained = rows["split"].isin(["train", "extra"]) & (rows["weight"] > 0)
+        everyone = np.sort(rows.index[is_trained].to_numpy(object))
+        model = keep(models.FULL, fit(head, task, labels, by_id(rows, everyone, "rows"), train_features, seed_of(seed)))
+        test_predictions.append(predict_views(model, predict_features.of(test_ids)))
+    is_predicted = n_repeats[:, 0] > 0
+    parts = [
+        (train_ids[is_predicted], "train", (total / np.maximum(n_repeats, 1))[is_predicted]),
+        (test_ids, "test", mean_of(test_predictions)),
+    ]
+    return Scores.concat(
         [
-            _table(
-                asked["train"][is_predicted], "train", (tally["train"] / np.maximum(times, 1))[is_predicted], columns
-            ),
-            _table(asked["test"], "test", tally["test"] / max(models, 1), columns),
-        ],
-        ignore_index=True,
+            Scores(ids, np.full(len(ids), split, object), p.astype(np.float32), tuple(columns), tuple(labels))
+            for ids, split, p in parts
+        ]
     )
 
 
-def fold_models(
+def fit_folds(
     head: Head,
-    task: Task,
+    task: VectorTask,
     labels: list[str],
     rows: pd.DataFrame,
-    dealt: pd.DataFrame,
+    folds: pd.DataFrame,
     train_features: RowFeatures,
     seed: int,
-) -> Iterator[tuple[folds.Split, Predict]]:
+) -> Iterator[tuple[Split, Fitted]]:
     """Yield each fold's rows and the model that saw none of their groups; arguments as of `cross_fit`."""
-    train_features = train_features.merged() if head.views == "mean" else train_features
     rows = rows[rows["row_id"].isin(train_features.row_id)].set_index("row_id", drop=False)
-    for split in folds.splits(dealt[dealt["row_id"].isin(rows.index[rows["split"] == "train"])]):
-        ids = folds.trained(rows, split)
-        seed_ = folds.seed_of(seed, split.repeat, split.fold)
-        yield split, _fit(head, task, labels, by_id(rows, ids, "rows"), train_features.of(ids), seed_)
+    for split in splits(folds[folds["row_id"].isin(rows.index[rows["split"] == "train"])]):
+        known = by_id(rows, trained(rows, split), "rows")
+        yield split, fit(head, task, labels, known, train_features, seed_of(seed, split.repeat, split.fold))
 
 
-def _fit(head: Head, task: Task, labels: list[str], rows: pd.DataFrame, x: np.ndarray, seed: int) -> Predict:
+def fit(
+    head: Head, task: VectorTask, labels: list[str], rows: pd.DataFrame, features: RowFeatures, seed: int
+) -> Fitted:
+    """Return a head's model of these rows: of several seeds, the mean of their models."""
+    x = features.of(rows["row_id"].to_numpy(object))
     n, n_views, d = x.shape
     y = task.targets(rows)
-    if task.kind in {"binary", "multiclass"} and len(np.unique(y)) < len(labels):
-        lacking = preview([name for code, name in enumerate(labels) if code not in y])
-        raise PodiumError(f"the training rows of a fold have no {lacking}: their images could not be read")
+    task.require_all(y, labels, "folds")
     group = pd.factorize(rows["group"], sort=True)[0]
+    lines = features.lines(rows["row_id"].to_numpy(object))
     data = Training(
         x=x.reshape(n * n_views, d),
         y=np.repeat(y, n_views, axis=0),
@@ -171,18 +121,21 @@ def _fit(head: Head, task: Task, labels: list[str], rows: pd.DataFrame, x: np.nd
         group=np.repeat(group, n_views),
         weight=np.repeat(rows["weight"].to_numpy(np.float64), n_views),
         seed=seed,
+        source=features.x.reshape(-1, d),
+        index=(lines[:, None] * n_views + np.arange(n_views)).reshape(-1),
     )
-    fits = [head.fit(dataclasses.replace(data, seed=folds.seed_of(seed, i))) for i in range(head.seeds)]
-    return lambda new: np.asarray(np.mean([predict(new) for predict in fits], axis=0))
+    fitted = tuple(head.fit(dataclasses.replace(data, seed=seed_of(seed, i))) for i in range(head.seeds))
+    return fitted[0] if len(fitted) == 1 else Mean(fitted)
 
 
-def _average(predict: Predict, x: np.ndarray) -> np.ndarray:
-    """Return `(n, k)`: the mean of a model's predictions for `(n, v, d)` over the views."""
+def predict_views(model: Fitted, x: np.ndarray) -> np.ndarray:
+    """Return `(n, k)` float64: the mean of a model's predictions for `(n, v, d)` over the views."""
     n, n_views, d = x.shape
-    return np.asarray(predict(x.reshape(n * n_views, d)).reshape(n, n_views, -1).mean(axis=1, dtype=np.float64))
+    p = predict(model, x.reshape(n * n_views, d))
+    return np.asarray(p.reshape(n, n_views, p.shape[1]).mean(axis=1, dtype=np.float64))
 
 
-def _table(ids: np.ndarray, split: str, p: np.ndarray, columns: list[str]) -> pd.DataFrame:
-    return pd.concat(
-        [pd.DataFrame({"row_id": ids, "split": split}), pd.DataFrame(p.astype(np.float32), columns=columns)], axis=1
-    )
+def mean_of(predictions: Iterable[np.ndarray]) -> np.ndarray:
+    """Return the mean of several models' predictions `(n, k)` float64, summed in their order."""
+    parts = list(predictions)
+    return np.asarray(sum(parts[1:], parts[0]) / len(parts))

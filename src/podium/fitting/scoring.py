@@ -1,15 +1,74 @@
-"""What predictions go through on their way out, before they are scored or submitted."""
+"""How predictions are scored: as they go out, clipped, by the competition's metrics and the rows' weights."""
+
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
+from pydantic import model_validator
 
+from podium import metrics
+from podium.ensembles import EnsembleObjective
 from podium.frozen import Frozen
+from podium.metrics import Metric
+from podium.tasks import Task
+
+_DECIMALS = 6
 
 
 class Submission(Frozen):
-    """What is done to predictions on the way out; applied to out-of-fold rows before they are scored."""
+    """What is done to predictions on the way out; out-of-fold rows get the same before they are scored."""
 
     clip: tuple[float, float] | None = None
+    """The least and the greatest number that goes out: log loss punishes a sure mistake without bound."""
 
-    def apply(self, p: np.ndarray) -> np.ndarray:
-        """Return predictions `(n, k)` as they go out."""
-        return p if self.clip is None else p.clip(*self.clip)
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.clip is not None and self.clip[0] >= self.clip[1]:
+            raise ValueError(
+                f"`clip`: the least number, {self.clip[0]:g}, must be below the greatest, {self.clip[1]:g}"
+            )
+        return self
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """A competition's metrics, the official one first, of predictions as they go out. The only place that clips."""
+
+    task: Task
+    metrics: tuple[Metric, ...]
+    submission: Submission
+
+    @property
+    def official(self) -> Metric:
+        """Return the metric that the competition ranks by."""
+        return self.metrics[0]
+
+    def finished(self, p: Any) -> Any:
+        """Return predictions as they go out."""
+        return self.task.finished(p, self.submission.clip)
+
+    def scores(self, y: Any, p: Any, weight: np.ndarray | None = None) -> dict[str, float]:
+        """Return each metric's score of predictions for the rows of `y`."""
+        p = self.finished(p)
+        return {metric.name: round(self.task.score(metric, y, p, weight), _DECIMALS) for metric in self.metrics}
+
+    def loss(self, y: Any, p: Any, weight: np.ndarray | None = None) -> float:
+        """Return the official score, signed so that lower is better."""
+        return self.official.sign * self.task.score(self.official, y, self.finished(p), weight)
+
+    def standard_errors(self, y: Any, p: Any, weight: np.ndarray | None = None) -> dict[str, float]:
+        """Return the standard error of each metric's score, by jackknife over rows."""
+        p = self.finished(p)
+        return {
+            metric.name: round(metrics.jackknife(self.task.scorer(metric, y, p, weight), len(y)), _DECIMALS)
+            for metric in self.metrics
+        }
+
+    def objective(self, weight: np.ndarray | None = None) -> EnsembleObjective:
+        """Return the official metric as an ensemble's objective, of rows with these weights."""
+        return EnsembleObjective(
+            lambda y, p, w: self.official.sign * self.task.score_stacked(self.official, y, p, w),
+            limits=self.submission.clip or self.task.limits,
+            is_log_loss=self.official.name == "log_loss",
+            weight=weight,
+        )

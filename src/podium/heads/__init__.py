@@ -3,16 +3,14 @@
 A module imports its library inside `fit`, so that checking params.yaml loads none of them.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field
 
+from podium.contracts.models import Fitted
 from podium.frozen import Frozen
-
-Predict = Callable[[np.ndarray], np.ndarray]  # (n, d) float32 -> (n, k) float32
 
 
 @dataclass(frozen=True)
@@ -26,10 +24,14 @@ class Training:
     group: np.ndarray  # (n,) int codes; rows of one group stay together in an inner split
     weight: np.ndarray  # (n,) float64, positive
     seed: int  # the only source of randomness
+    source: np.ndarray | None = None  # (m, d) float32: the features of all folds' rows,
+    index: np.ndarray | None = None  # (n,) int64: and which of them `x` was
 
     def of(self, rows: np.ndarray) -> Self:
         """Return the chosen rows, by mask or position."""
-        return replace(self, x=self.x[rows], y=self.y[rows], group=self.group[rows], weight=self.weight[rows])
+        index = None if self.index is None else self.index[rows]
+        parts = {name: getattr(self, name)[rows] for name in ("x", "y", "group", "weight")}
+        return replace(self, **parts, index=index)
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,10 @@ class Head(Frozen):
     views: Literal["rows", "mean"] = "rows"  # an image's views: rows of their own, or their mean features as one row
     refit: Literal["folds", "full"] = "folds"  # test rows: the mean of the folds' models, or one model of all rows
 
-    def fit(self, data: Training) -> Predict:
+    def fit(self, data: Training) -> Fitted:
         """Fit everything (scaler, PCA, calibration, early stopping) on the given rows only.
 
-        Returns a function from `(m, d)` float32 to `(m, k)` float32, probabilities or values.
+        Returns a model that predicts `(m, k)` probabilities or values from features `(m, d)` float32, and that can be
+        saved: see contracts/steps.py.
         """
         raise NotImplementedError

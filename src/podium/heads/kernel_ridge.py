@@ -6,12 +6,14 @@ import numpy as np
 from pydantic import Field
 
 from podium import heads
+from podium.contracts.models import Fitted
+from podium.contracts.steps import Affine, Chain, Kernel, similarities
 from podium.errors import PodiumError
-from podium.heads import Predict, Range, Training
-from podium.heads.shared import calibration, one_against_rest, reduced
+from podium.heads import Range, Training
+from podium.heads.shared import calibration, one_against_rest, reduce, training_rows
 
 _MOST = 20_000  # training rows: 3.2 GB of similarities
-_AT_ONCE = 1024  # rows to predict: with 10,000 training rows, 80 MB of similarities
+_OFFSET = 1.0  # added to the kernel, so that the model has an intercept
 
 
 class Head(heads.Head):
@@ -25,40 +27,31 @@ class Head(heads.Head):
     tasks: ClassVar[tuple[str, ...]] = ("binary", "multiclass", "multilabel", "regression")
     space: ClassVar[dict[str, Range]] = {"alpha": Range(0.01, 3.0), "gamma": Range(0.1, 3.0)}
 
-    alpha: float = Field(0.1, gt=0)  # the penalty; a row's kernel with itself is 1
-    gamma: float = Field(0.5, gt=0)  # times 1 / (number of features x their variance)
+    alpha: float = Field(0.1, gt=0)
+    """The penalty; a row's kernel with itself is 1."""
+    gamma: float = Field(0.5, gt=0)
+    """The kernel's width, times 1 / (number of features x their variance)."""
     pca: int | None = Field(None, ge=1)
+    """Principal components to fit on; null: all features."""
 
-    def fit(self, data: Training) -> Predict:
+    def fit(self, data: Training) -> Fitted:
         """Solve for the values, or for +1 and -1 of every class or label; nothing is random."""
         from scipy.linalg import inv
 
         if len(data.x) > _MOST:
             advice = "`views: mean` makes an image one row, rbf_svm and knn take more"
             raise PodiumError(f"kernel_ridge: {len(data.x):,} training rows, and {_MOST:,} at most; {advice}")
-        scale, is_value = reduced(data.x, self.pca), data.task == "regression"
-        mean, std = (data.y.mean(), data.y.std() or 1.0) if is_value else (0.0, 1.0)
+        scale, is_value = reduce(data.x, self.pca), data.task == "regression"
+        mean, std = (float(data.y.mean()), float(data.y.std()) or 1.0) if is_value else (0.0, 1.0)
         y = (data.y[:, None] - mean) / std if is_value else one_against_rest(data)
-        x = scale(data.x)
+        x = scale.predict(data.x)
         gamma = self.gamma / max(x.shape[1] * float(x.var()), 1e-12)
-        inverse = _kernel(x, x, gamma)
+        inverse = similarities(x, x, gamma, _OFFSET)
         inverse[np.diag_indices_from(inverse)] += self.alpha * data.weight.mean() / data.weight
         inverse = inv(inverse, overwrite_a=True, assume_a="pos")
         dual = inverse @ y
-        finish = (lambda z: z * std + mean) if is_value else calibration(data, y - _errors(inverse, dual, data.group))
-
-        def predict(new: np.ndarray) -> np.ndarray:
-            parts = (new[i : i + _AT_ONCE] for i in range(0, len(new), _AT_ONCE))
-            decisions = np.concatenate([_kernel(scale(part), x, gamma) @ dual for part in parts])
-            return np.asarray(finish(decisions), dtype=np.float32)
-
-        return predict
-
-
-def _kernel(a: np.ndarray, b: np.ndarray, gamma: float) -> np.ndarray:
-    """Return `(len(a), len(b))` float64: the Gaussian kernel plus 1, which makes room for an offset."""
-    squares = np.einsum("ij,ij->i", a, a)[:, None] + np.einsum("ij,ij->i", b, b) - 2 * (a @ b.T)
-    return np.asarray(1 + np.exp(-gamma * np.maximum(squares, 0).astype(np.float64)))
+        last = Affine(std, mean) if is_value else calibration(data, y - _errors(inverse, dual, data.group))
+        return Chain((scale, Kernel(training_rows(data, scale, x), gamma, dual, _OFFSET, 0.0), last))
 
 
 def _errors(inverse: np.ndarray, dual: np.ndarray, group: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ Pairs = list[tuple[np.ndarray, np.ndarray, float]]  # step, gradient change, the
 
 
 @dataclass(frozen=True)
-class Linear:
+class Logits:
     """A fitted model: logits are `x @ weights + offsets`."""
 
     weights: np.ndarray  # (d, k) float32
@@ -34,7 +34,7 @@ class Linear:
 
 def path(
     x: np.ndarray, y: np.ndarray, weight: np.ndarray, strengths: Sequence[float], *, is_softmax: bool, tolerance: float
-) -> Iterator[tuple[float, Linear]]:
+) -> Iterator[tuple[float, Logits]]:
     """Yield `(C, model)` for each C from the smallest up.
 
     Each minimises `sum_i weight_i loss_i + |W|^2 / (2 C)`, the offsets free of penalty (scikit-learn's objective),
@@ -52,7 +52,7 @@ def path(
     point = problem.start()
     for C in sorted(strengths):
         point = problem.minimise(point, 1 / C, tolerance)
-        yield C, Linear(point.w[:-1].astype(np.float32), point.w[-1].astype(np.float32), is_softmax)
+        yield C, Logits(point.w[:-1].astype(np.float32), point.w[-1].astype(np.float32), is_softmax)
 
 
 @dataclass(frozen=True)

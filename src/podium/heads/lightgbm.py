@@ -6,8 +6,10 @@ import numpy as np
 from pydantic import Field
 
 from podium import heads
-from podium.heads import Predict, Range, Training
-from podium.heads.shared import per_label, probabilities
+from podium.contracts.models import Fitted
+from podium.contracts.steps import Chain, Clip, Trees
+from podium.heads import Range, Training
+from podium.heads.shared import per_label
 from podium.splits import folds
 
 # Fixed, for the number of threads changes how sums are rounded.
@@ -32,21 +34,31 @@ class Head(heads.Head):
     }
 
     rounds: int = Field(200, ge=1)
+    """Trees, of each class where there are several."""
     learning_rate: float = Field(0.05, gt=0)
+    """What each tree adds, as a share of what it would."""
     leaves: int = Field(15, ge=2)
+    """Leaves of a tree, at most."""
     min_leaf: int = Field(20, ge=1)
+    """Training rows in a leaf, at least."""
     feature_fraction: float = Field(0.1, gt=0, le=1)
+    """The share of features that each tree may use, drawn anew."""
     row_fraction: float = Field(0.8, gt=0, le=1)
+    """The share of rows that each tree is grown on, drawn anew."""
     max_bin: int = Field(63, ge=2, le=255)
+    """Bins of a feature's values."""
     l2: float = Field(1.0, ge=0)
+    """The L2 penalty of leaf values."""
     patience: int | None = Field(None, ge=1)
+    """Stop after so many rounds without a better loss of one of `inner` parts; null: never."""
     inner: int = Field(6, ge=2)
+    """Parts of the training rows, of which early stopping holds one out."""
 
-    def fit(self, data: Training) -> Predict:
+    def fit(self, data: Training) -> Fitted:
         """Fit one booster, or one per label."""
         return per_label(data, self._fit)
 
-    def _fit(self, data: Training) -> Predict:
+    def _fit(self, data: Training) -> Fitted:
         import lightgbm
 
         params = self._params(data)
@@ -61,11 +73,8 @@ class Head(heads.Head):
             options = {"valid_sets": [judged], "callbacks": [stop]}
         booster = lightgbm.train(params, rows, num_boost_round=self.rounds, **options)
 
-        def predict(new: np.ndarray) -> np.ndarray:
-            raw = np.asarray(booster.predict(new, num_threads=_THREADS)).reshape(len(new), -1)
-            return raw.astype(np.float32) if data.task == "regression" else probabilities(raw)
-
-        return predict
+        trees = Trees(booster.model_to_string())
+        return trees if data.task == "regression" else Chain((trees, Clip()))
 
     def _params(self, data: Training) -> dict[str, Any]:
         return {

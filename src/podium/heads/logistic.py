@@ -7,16 +7,18 @@ import numpy as np
 from pydantic import Field
 
 from podium import heads
-from podium.heads import Predict, Range, Training
-from podium.heads.lbfgs import Linear, path
-from podium.heads.shared import probabilities, reduced
+from podium.contracts.models import Fitted
+from podium.contracts.steps import Chain, Clip, Fill, Linear, Sigmoid, Softmax
+from podium.heads import Range, Training
+from podium.heads.lbfgs import Logits, path
+from podium.heads.shared import reduce
 from podium.splits import folds
 
 Strength = Annotated[float, Field(gt=0)]
 
 
 class Head(heads.Head):
-    """L2-regularised; `C` is the inverse strength, as in scikit-learn: 0.003 suits 1,280 standardised features.
+    """L2-regularised, with scikit-learn's `C`: 0.003 suits 1,280 standardised features.
 
     Of several values of `C` the best on `inner` folds of the training rows is taken; a grid costs little more than
     its weakest strength.
@@ -27,28 +29,27 @@ class Head(heads.Head):
     is_linear: ClassVar[bool] = True
 
     C: Strength | Annotated[tuple[Strength, ...], Field(min_length=1)] = 0.003
+    """The inverse strength of the penalty, or a list of which the best on inner folds is taken."""
     inner: int = Field(4, ge=2)
+    """Inner folds to choose among several values of `C`."""
     pca: int | None = Field(None, ge=1)
-    tolerance: float = Field(1e-4, gt=0)  # how far above its least the objective may stay, as a share of it
+    """Principal components to fit on; null: all features."""
+    tolerance: float = Field(1e-4, gt=0)
+    """How far above its least the objective may stay, as a share of it."""
 
-    def fit(self, data: Training) -> Predict:
+    def fit(self, data: Training) -> Fitted:
         """Fit all classes, or all labels, at once; nothing but the inner folds is random."""
-        scale = reduced(data.x, self.pca)
-        data = replace(data, x=scale(data.x))
+        scale = reduce(data.x, self.pca)
+        data = replace(data, x=scale.predict(data.x))
         truth = _indicators(data)
         varies = (truth != truth[0]).any(axis=0)  # a label that all or none have is predicted so
         strengths = self.C if isinstance(self.C, tuple) else (self.C,)
         best = strengths[0] if len(strengths) == 1 else self._best(data, truth[:, varies], strengths)
         model = self._path(data, truth[:, varies], [C for C in strengths if best >= C])[best]
+        steps = (scale, Linear(model.weights, model.offsets), Softmax() if model.is_softmax else Sigmoid())
+        return Chain((*steps, Clip() if varies.all() else Fill(truth[0], varies)))
 
-        def predict(new: np.ndarray) -> np.ndarray:
-            p = np.tile(truth[0].astype(np.float32), (len(new), 1))
-            p[:, varies] = model(scale(new))
-            return probabilities(p)
-
-        return predict
-
-    def _path(self, data: Training, truth: np.ndarray, strengths: list[float]) -> dict[float, Linear]:
+    def _path(self, data: Training, truth: np.ndarray, strengths: list[float]) -> dict[float, Logits]:
         is_softmax = data.task == "multiclass"
         return dict(path(data.x, truth, data.weight, strengths, is_softmax=is_softmax, tolerance=self.tolerance))
 

@@ -4,28 +4,23 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+from scipy.special import expit
 
-from podium.heads import Predict, Training
+from podium.contracts.models import Fitted
+from podium.contracts.steps import Affine, Chain, Columns, Constant, Platt, Project, Rows, Standardize
+from podium.heads import Training
 from podium.splits import folds
 
-Transform = Callable[[np.ndarray], np.ndarray]
-Fit = Callable[[Training], Predict]
+Fit = Callable[[Training], Fitted]
 
 _BLOCK = 256  # rows
 
 
-def standardised(x: np.ndarray) -> Transform:
-    """Return the map to mean 0 and standard deviation 1 of each column of `x`; a constant column becomes 0."""
+def standardize(x: np.ndarray) -> Standardize:
+    """Return the map to zero mean and unit variance of each column of `x`; a constant column becomes 0."""
     mean, std = _moments(x)
     scale = np.where(std > 1e-6 * (np.abs(mean) + 1e-6), 1 / np.maximum(std, 1e-30), 0.0).astype(np.float32)
-    shift = mean.astype(np.float32)
-
-    def scaled(new: np.ndarray) -> np.ndarray:
-        centred = new - shift
-        centred *= scale
-        return centred
-
-    return scaled
+    return Standardize(mean.astype(np.float32), scale)
 
 
 def _moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -43,17 +38,17 @@ def _moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return origin + mean, np.sqrt(np.maximum(squares / len(x) - mean**2, 0))
 
 
-def reduced(x: np.ndarray, n_components: int | None) -> Transform:
+def reduce(x: np.ndarray, n_components: int | None) -> Fitted:
     """Return the map to standardised features or, with a number, to that many principal components of them.
 
-    A constant divides all components, so that their total variance is 1 each on average.
+    All components are divided by one constant, so that their mean variance is 1.
     """
-    scale = standardised(x)
+    scale = standardize(x)
     if n_components is None:
         return scale
     from scipy.linalg import eigh
 
-    scaled = scale(x)
+    scaled = scale.predict(x)
     n, d = scaled.shape
     # Of the two Gram matrices the smaller one has all the eigenvectors that count; only those asked for are computed.
     gram = scaled.T @ scaled if d <= n else scaled @ scaled.T
@@ -62,46 +57,48 @@ def reduced(x: np.ndarray, n_components: int | None) -> Transform:
     if d > n:
         axes = scaled.T @ (axes / np.sqrt(np.maximum(values, 1e-6 * values[-1])))
     axes = axes / np.sqrt(max(values.sum() / (n * len(values)), 1e-12))
-    return lambda new: np.asarray(scale(new) @ axes)
+    return Chain((scale, Project(axes)))
 
 
-def per_label(data: Training, fit: Fit) -> Predict:
+def training_rows(data: Training, transform: Fitted, x: np.ndarray) -> Rows:
+    """Return the training rows for a model that compares with them; `x` are those of `data` through `transform`.
+
+    Components are fewer than features, so they are kept as they are; else all folds share one array of features.
+    """
+    if isinstance(transform, Chain) or data.source is None or data.index is None:
+        return Rows(x, np.arange(len(x)), Chain(()))
+    return Rows(data.source, data.index, transform)
+
+
+def per_label(data: Training, fit: Fit) -> Fitted:
     """Fit a model, or for a multilabel task one for each label; a label that all or none have is predicted so."""
     if data.task != "multilabel":
         return fit(data)
-    models = [
-        _constant(y[0]) if (y == y[0]).all() else fit(replace(data, y=y, task="binary", n_outputs=1)) for y in data.y.T
-    ]
-    return lambda x: np.hstack([model(x) for model in models])
+    return Columns(
+        tuple(
+            Constant(y[:1]) if (y == y[0]).all() else fit(replace(data, y=y, task="binary", n_outputs=1))
+            for y in data.y.T
+        )
+    )
 
 
-def calibrated(data: Training, fit: Fit, parts: int) -> Predict:
-    """Make a model's decision values probabilities, by values for training rows that the model did not see.
+def calibrated(data: Training, fit: Fit, parts: int) -> Fitted:
+    """Turn a model's decisions into probabilities, by decisions for training rows that the model did not see.
 
     They come from models of `parts` inner folds; the model that predicts is fitted on all rows.
     """
     part = folds.inner(data.y, data.group, parts, data.seed, is_value=False)
     unseen = np.empty((len(data.x), data.n_outputs))
     for i in range(parts):
-        unseen[part == i] = fit(data.of(part != i))(data.x[part == i])
-    decide = calibration(data, unseen)
-    model = fit(data)
-    return lambda x: decide(model(x))
+        unseen[part == i] = fit(data.of(part != i)).predict(data.x[part == i])
+    return Chain((fit(data), calibration(data, unseen)))
 
 
-def calibration(data: Training, unseen: np.ndarray) -> Transform:
-    """Return the map of decisions to probabilities, learnt on decisions `(n, k)` for rows that the model did not see.
-
-    Platt's sigmoid for each column (Platt 1999); of several classes, the sigmoids are divided by their sum.
-    """
+def calibration(data: Training, unseen: np.ndarray) -> Platt:
+    """Return the map of decisions to probabilities, learnt on decisions `(n, k)` for rows that no model saw."""
     truth = one_against_rest(data) > 0
     slopes = np.array([_platt(unseen[:, j], truth[:, j], data.weight) for j in range(data.n_outputs)])
-
-    def probable(decisions: np.ndarray) -> np.ndarray:
-        p = _sigmoid(decisions * slopes[:, 0] + slopes[:, 1])
-        return probabilities(p / p.sum(axis=1, keepdims=True) if data.task == "multiclass" else p)
-
-    return probable
+    return Platt(slopes, data.task == "multiclass")
 
 
 def one_against_rest(data: Training) -> np.ndarray:
@@ -110,16 +107,14 @@ def one_against_rest(data: Training) -> np.ndarray:
     return np.asarray(2.0 * (data.y.reshape(len(data.y), -1) == of_class) - 1.0)
 
 
-def fit_svm(data: Training, pca: int | None, inner: int, decide: Fit, regress: Fit) -> Predict:
+def fit_svm(data: Training, pca: int | None, inner: int, decide: Fit, regress: Fit) -> Fitted:
     """Fit a support vector machine on scaled features: values in their own standard units, or calibrated decisions."""
-    scale = reduced(data.x, pca)
-    data = replace(data, x=scale(data.x))
+    scale = reduce(data.x, pca)
+    data = replace(data, x=scale.predict(data.x))
     if data.task == "regression":
-        mean, std = data.y.mean(), data.y.std() or 1.0
-        values = regress(replace(data, y=(data.y - mean) / std))
-        return lambda new: np.asarray(values(scale(new)) * std + mean, dtype=np.float32)
-    predict = per_label(data, lambda rows: calibrated(rows, decide, inner))
-    return lambda new: predict(scale(new))
+        mean, std = float(data.y.mean()), float(data.y.std()) or 1.0
+        return Chain((scale, regress(replace(data, y=(data.y - mean) / std)), Affine(std, mean)))
+    return Chain((scale, per_label(data, lambda rows: calibrated(rows, decide, inner))))
 
 
 def _platt(decision: np.ndarray, truth: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
@@ -138,7 +133,7 @@ def _platt(decision: np.ndarray, truth: np.ndarray, weight: np.ndarray) -> tuple
 
     w, best = np.zeros(2), loss(np.zeros(2))
     for _ in range(100):
-        p = _sigmoid(a @ w)
+        p = expit(a @ w)
         gradient = a.T @ (weight * (p - target))
         hessian = (a * (weight * p * (1 - p))[:, None]).T @ a + 1e-9 * np.eye(2)
         step = np.linalg.solve(hessian, gradient)
@@ -149,16 +144,3 @@ def _platt(decision: np.ndarray, truth: np.ndarray, weight: np.ndarray) -> tuple
         if before - best < 1e-9 * (1 + best):  # it is flat
             break
     return float(w[0] / scale), float(w[1])
-
-
-def _sigmoid(z: np.ndarray) -> np.ndarray:
-    return np.asarray(0.5 * (1 + np.tanh(0.5 * z)))
-
-
-def probabilities(p: np.ndarray) -> np.ndarray:
-    """Return what a library gives as `(n, k)` float32 in [0, 1]."""
-    return np.asarray(np.clip(p, 0, 1), dtype=np.float32)
-
-
-def _constant(value: float) -> Predict:
-    return lambda x: np.full((len(x), 1), value, np.float32)

@@ -8,7 +8,7 @@ from podium.contracts.predictions import write_manifest
 
 
 def run(config: Config) -> None:
-    """Name every member, fusion and import, and nothing else that lies in the folder."""
+    """Name every member, fusion, finetune and import, and nothing else that lies in the folder."""
     competition = config.params.competition
-    files = partial(paths.predictions, competition)
-    write_manifest(config.params.bank(), files, paths.data(competition, "bank.json"))
+    folder = partial(paths.predictions, competition)
+    write_manifest(config.params.bank(), folder, paths.data(competition, "bank.json"))

@@ -1,4 +1,4 @@
-"""fuse@fusion: one head on several backbones' features, side by side -> out-of-fold and test predictions.
+"""fuse@fusion: one head on several backbones' features, side by side -> its models, out-of-fold and test predictions.
 
 `select: forward` takes only those of the backbones that help, one at a time, by the out-of-fold loss; the path is
 written as a table and as a picture.
@@ -9,34 +9,37 @@ from pathlib import Path
 
 import pandas as pd
 
-from podium import metrics, paths
-from podium.config import Config
-from podium.contracts.tables import by_id
+from podium import paths
+from podium.config import Config, vector_task
+from podium.contracts.dataset import Dataset
+from podium.contracts.scores import Scores
 from podium.errors import PodiumError
+from podium.fitting.fit_inputs import FitInputs, fit_member
 from podium.fitting.selection import Step, forward
-from podium.stages import fit
 from podium.storage import csv_table
 from podium.storage.files import atomic, digest
+from podium.tasks.vector import VectorTask
 
 
 def run(config: Config, name: str) -> None:
     """Cross-fit the fusion `name` on the feature files of its manifest, and say what each backbone adds."""
-    competition, member = config.params.competition, config.params.fusions[name]
+    competition, member, task = config.params.competition, config.params.fusions[name], vector_task(config)
     _check(config, name)
-    given = fit.read(config, member.backbones)
-    tried: dict[tuple[str, ...], pd.DataFrame] = {}
-
-    def loss(backbones: tuple[str, ...]) -> float:
-        tried[backbones] = given.predict(config, member.head, backbones, metadata=member.metadata)
-        return _loss(config, given.rows, tried[backbones])
-
+    inputs, seed = FitInputs.read(competition, member.backbones, config.params.views), config.params.seed
+    steps, selected = [], member.backbones
     if member.select == "forward":
+
+        def loss(backbones: tuple[str, ...]) -> float:
+            return _loss(
+                task, inputs.data, inputs.predict(task, member.head, backbones, seed, metadata=member.metadata)
+            )
+
         steps = forward(member.backbones, loss)
-    else:
-        steps = [Step(" + ".join(member.backbones), loss(member.backbones))]
-    added = {step.added for step in steps}
-    chosen = tuple(b for b in member.backbones if b in added) if member.select == "forward" else member.backbones
-    fit.write(config, name, tried[chosen])
+        added = {step.added for step in steps}
+        selected = tuple(backbone for backbone in member.backbones if backbone in added)
+    predictions = fit_member(inputs, task, member, selected, seed, paths.models(competition, name))
+    predictions.write(paths.predictions(competition, name))
+    steps = steps or [Step(" + ".join(selected), _loss(task, inputs.data, predictions))]
     _write_path(steps, paths.fusion_path(competition, name, "csv"), paths.fusion_path(competition, name, "png"))
 
 
@@ -50,14 +53,10 @@ def _check(config: Config, name: str) -> None:
             raise PodiumError(f"{path}: not the file that {manifest} lists; run `dvc repro`")
 
 
-def _loss(config: Config, rows: pd.DataFrame, predictions: pd.DataFrame) -> float:
+def _loss(task: VectorTask, data: Dataset, predictions: Scores) -> float:
     """Return log loss or RMSE, whatever the competition's metric: it is smooth, and a new metric refits nothing."""
-    task = config.competition.task
-    train = predictions[predictions["split"] == "train"]
-    truth = by_id(rows, train["row_id"], "rows")
-    metric = metrics.METRICS["rmse" if task.kind == "regression" else "log_loss"]
-    p = train[task.columns(rows.attrs["labels"])].to_numpy()
-    return metric.loss(task.targets(truth), p, task)
+    train = predictions.of_split("train")
+    return task.score(task.smooth_metric, task.truth(data, train.row_id), train, data.weight(train.row_id))
 
 
 def _write_path(steps: list[Step], table: Path, picture: Path) -> None:

@@ -1,41 +1,35 @@
 """import_predictions@name: predictions made elsewhere -> a member of the bank like any other."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from podium import paths
 from podium.config import Config
 from podium.contracts import imports
-from podium.contracts.tables import FOLDS, IMAGES, ROWS
+from podium.contracts.dataset import Dataset
+from podium.contracts.tables import FOLDS
 from podium.errors import PodiumError, preview
-from podium.storage import csv_table
 
 
 def run(config: Config, name: str) -> None:
-    """Check ids, columns, ranges and (where the table has a column `fold`) folds, and write the predictions.
-
-    The table has row_id and the task's columns, called p_0, p_1, ... or by the labels; a line per train and test row.
-    """
+    """Check ids, numbers and (where the file says them) folds, and write the predictions: one for each row."""
     competition, task = config.params.competition, config.competition.task
     path = config.params.imports.predictions[name]
-    table = imports.read(path, "row_id")
-    rows = ROWS.read(paths.data(competition, "rows.parquet"))
-    labels = rows.attrs["labels"]
-    columns = task.columns(labels)
-    if set(labels) <= set(table.columns) and len(labels) == len(columns):
-        table = table.rename(columns=dict(zip(labels, columns, strict=True)))
-    csv_table.require(table, columns, str(path))
-
-    images = IMAGES.read(paths.data(competition, "images.parquet"))
-    wanted = rows[rows["split"].isin(["train", "test"]) & rows["row_id"].isin(images["row_id"])]
-    table = table[~table["row_id"].isin(rows.loc[~rows["row_id"].isin(images["row_id"]), "row_id"])]
-    imports.check_ids(table["row_id"], wanted["row_id"], str(path))
-    if "fold" in table.columns:
+    data = Dataset(paths.dataset(competition))
+    predictions, folds = task.read_import(path, data)
+    rows = data.rows.set_index("row_id", drop=False)
+    has_image = rows["row_id"].isin(data.images["row_id"])
+    is_kept = ~np.isin(predictions.row_id, rows.index[~has_image].to_numpy(object))
+    ids = pd.Series(predictions.row_id[is_kept], name="row_id")
+    imports.check_ids(ids, rows.loc[rows["split"].isin(["train", "test"]) & has_image, "row_id"], str(path))
+    if folds is not None:
+        table = pd.DataFrame({"row_id": ids, "fold": folds[is_kept]})
         _check_folds(table, FOLDS.read(paths.data(competition, "folds.parquet")), path)
-    predictions = table[["row_id", *columns]].merge(wanted[["row_id", "split"]], on="row_id", validate="one_to_one")
-    metadata = {"labels": labels, "task": task.kind}
-    task.schema.write(task.schema.check(predictions, str(path)), paths.predictions(competition, name), metadata)
+    kept = predictions.take(np.flatnonzero(is_kept))
+    replace(kept, split=rows.loc[kept.row_id, "split"].to_numpy(object)).write(paths.predictions(competition, name))
 
 
 def _check_folds(table: pd.DataFrame, folds: pd.DataFrame, path: Path) -> None:

@@ -1,45 +1,42 @@
 """submit: the ensemble's test predictions -> the checked CSV that goes to the competition."""
 
-import numpy as np
-import pandas as pd
+from typing import Any
 
 from podium import paths
 from podium.config import Config
-from podium.contracts.predictions import value_columns
+from podium.config import scoring as scoring_of
+from podium.contracts.dataset import Dataset
 from podium.contracts.submission import check, read_sample
-from podium.contracts.tables import ROWS, by_id
+from podium.contracts.tables import by_id
 from podium.errors import PodiumError
+from podium.fitting.scoring import Scoring
 from podium.storage import csv_table
 from podium.storage.files import atomic
 
 
 def run(config: Config) -> None:
-    """Clip, put into the competition's form, join to the sample's ids, and write only what passes the check."""
-    name, task = config.params.competition, config.competition.task
-    path, rows_file = paths.submission(name), paths.data(name, "rows.parquet")
-    sample = read_sample(paths.data(name, "sample_submission.csv"))
-    rows, ensemble = ROWS.read(rows_file), task.schema.read(paths.ensemble(name))
-    columns = value_columns(ensemble)
-
-    trained = rows[rows["split"] != "test"]
-    prior = task.prior(task.targets(trained), trained["weight"].to_numpy())
-    predictions = _filled(ensemble[ensemble["split"] == "test"], rows, columns, prior)
-    predictions[columns] = config.params.submission.apply(predictions[columns].to_numpy())
-    labels, asked = ensemble.attrs["labels"], list(sample.columns[1:])
-    answer = task.submission(predictions, labels, asked)
-    answer = by_id(answer, sample.iloc[:, 0], str(rows_file)).rename(columns={"row_id": sample.columns[0]})
+    """Put predictions into the competition's form, join them to the sample's ids, write only what passes the check."""
+    name, scoring = config.params.competition, scoring_of(config)
+    path, data, task = paths.submission(name), Dataset(paths.dataset(name)), scoring.task
+    sample = read_sample(data.folder / "sample_submission.csv")
+    predictions = _filled(task.predictions.read(paths.ensemble(name)).of_split("test"), data, scoring)
+    columns = list(sample.columns[1:])
+    submission = task.submission(predictions, data, columns)
+    submission = by_id(submission, sample.iloc[:, 0], str(data.folder / "rows.parquet"))
+    submission = submission.rename(columns={"row_id": sample.columns[0]})
 
     with atomic(path) as temporary:
-        csv_table.write(answer, temporary)
-        check(temporary, sample, task.cell_specs(labels, asked), str(path))
-    print(f"{path}: {len(answer):,} lines, checked against the sample submission")  # noqa: T201  # its answer
+        csv_table.write(submission, temporary)
+        check(temporary, sample, task.cell_specs(data, columns), str(path))
+    print(f"{path}: {len(submission):,} lines, checked against the sample submission")  # noqa: T201  # its answer
 
 
-def _filled(test: pd.DataFrame, rows: pd.DataFrame, columns: list[str], prior: np.ndarray) -> pd.DataFrame:
-    """Return one prediction per test row: the prior where no image of the row could be read."""
-    ids = rows.loc[rows["split"] == "test", ["row_id"]]
-    strangers = set(test["row_id"]) - set(ids["row_id"])
-    if strangers:
-        raise PodiumError(f"the ensemble predicts rows that are no test rows: {min(strangers)!r}; run `dvc repro`")
-    joined = ids.merge(test.drop(columns="split"), on="row_id", how="left", validate="one_to_one")
-    return joined.fillna(dict(zip(columns, prior, strict=True)))
+def _filled(test: Any, data: Dataset, scoring: Scoring) -> Any:
+    """Return one prediction per test row: the best constant one where no image of the row could be read."""
+    ids = data.rows.loc[data.rows["split"] == "test", "row_id"]
+    if unknown := set(test.row_id) - set(ids):
+        raise PodiumError(f"the ensemble predicts rows that are no test rows: {min(unknown)!r}; run `dvc repro`")
+    missing = sorted(set(ids) - set(test.row_id))
+    if not missing:
+        return test
+    return type(test).concat([test, scoring.finished(scoring.task.fallback(data, missing))])

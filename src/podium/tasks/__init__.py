@@ -1,68 +1,126 @@
-"""What a row of predictions means. One module per task; each defines `class Task(podium.tasks.Task)`."""
+"""What is asked of a row, and what a prediction of it means. One module per task; each defines `class Task`."""
 
-from collections.abc import Callable
-from typing import ClassVar
+import math
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
+from podium.contracts.dataset import Dataset
+from podium.contracts.models import Fitted
+from podium.contracts.predictions import Predictions
 from podium.contracts.submission import CellSpec
-from podium.contracts.table import Table
 from podium.frozen import Frozen
+from podium.metrics import Metric
 
-LossFn = Callable[[np.ndarray, np.ndarray], float]  # of y and p, lower is better
+LossFn = Callable[[Any, Any], float]  # of targets and predictions, lower is better
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A competition's targets as podium keeps them.
+
+    `columns` has the rows' index and a column `y`, or `y_0`, `y_1`, ...: NaN where the target is unknown. Where targets
+    are no numbers, `y` is what folds are stratified by, and `files` writes the targets of some rows to a folder.
+    """
+
+    columns: pd.DataFrame
+    labels: list[str]
+    files: Callable[[Iterable[str], Path], None] | None = None
 
 
 class Task(Frozen):
-    """Targets in, predictions out.
+    """Targets in, submissions out: everything that depends on the kind of answer that a competition wants.
 
-    `y` is `(n,)` (binary 0/1, multiclass class index, regression value) or `(n, n_labels)` (multilabel),
-    float64 or int64; `p` is `(n, k)` float32: probabilities in [0, 1] (`k = 1` for binary) or values.
+    `y` stands for the targets of some rows and can be indexed by positions; predictions are a type of
+    `podium.contracts.predictions`, one row each.
     """
 
-    kind: ClassVar[str]  # "binary", "multiclass", "multilabel" or "regression": what heads ask for
-    schema: ClassVar[Table]  # type: ignore[assignment]  # of the predictions file; hides pydantic's deprecated method
+    kind: ClassVar[str]  # what heads, metrics and messages call it: "binary", "multiclass", ...
+    predictions: ClassVar[type[Predictions]]
 
     def label_columns(self) -> tuple[str, ...]:
         """Return the competition's columns that hold what is to be predicted."""
         target = getattr(self, "target", None)
         return (*([target] if target else []), *getattr(self, "targets_of", ()))
 
-    def encode(self, rows: pd.DataFrame, where: str) -> tuple[pd.DataFrame, list[str]]:
-        """Return the target columns (`y`, or `y_0`, ...; NaN where unknown) and the labels, in order."""
-        raise NotImplementedError
+    @abstractmethod
+    def encode(self, rows: pd.DataFrame, where: str) -> Encoded:
+        """Return the targets of the competition's own table, which is text; raises PodiumError opening with `where`."""
 
-    def targets(self, rows: pd.DataFrame) -> np.ndarray:
-        """Return `y` of rows whose targets are all known."""
-        raise NotImplementedError
+    def require_classes(self, rows: pd.DataFrame, where: str) -> None:
+        """Raise PodiumError where the train rows of the Rows table leave nothing to learn."""
 
-    def columns(self, labels: list[str]) -> list[str]:
-        """Return the names of the prediction columns."""
-        raise NotImplementedError
+    @abstractmethod
+    def truth(self, data: Dataset, row_ids: Iterable[str]) -> Any:
+        """Return the targets of these rows, in their order."""
 
-    def decide(self, p: np.ndarray) -> np.ndarray:
-        """Return the labels that probabilities stand for: same shape and coding as `y`."""
-        raise NotImplementedError
+    @abstractmethod
+    def write_solution(self, encoded: Encoded, rows: pd.DataFrame, folder: Path) -> None:
+        """Write the known targets of test rows, which no stage but score reads; `rows` has them in its columns."""
 
-    def adjustment(self, p: np.ndarray, y: np.ndarray, loss: LossFn) -> Callable[[np.ndarray], np.ndarray]:  # noqa: ARG002
-        """Return what the ensemble's predictions `(n, k)` go through at its end, learnt by `loss`: here, nothing."""
-        return lambda new: new
+    @abstractmethod
+    def read_solution(self, folder: Path) -> tuple[list[str], Any]:
+        """Return the ids of the test rows whose targets are known, and these targets; none where all are hidden."""
 
-    def prior(self, y: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
-        """Return `(k,)`: the best constant prediction, for a row whose image cannot be read."""
-        raise NotImplementedError
+    @abstractmethod
+    def score(self, metric: Metric, y: Any, p: Any, weight: np.ndarray | None = None) -> float:
+        """Return a metric's score of predictions for the rows of `y`."""
 
-    def submission(self, predictions: pd.DataFrame, labels: list[str], columns: list[str]) -> pd.DataFrame:
-        """Return one line per row of `predictions`, in its order, with the sample's `columns` after the id."""
-        raise NotImplementedError
+    def scorer(self, metric: Metric, y: Any, p: Any, weight: np.ndarray | None = None) -> Callable[[np.ndarray], float]:
+        """Return the function from positions of rows to their score, for standard errors and paired differences."""
+        return lambda rows: self.score(metric, y[rows], p.take(rows), None if weight is None else weight[rows])
 
-    def cell_specs(self, labels: list[str], columns: list[str]) -> dict[str, CellSpec]:
+    def finished(self, p: Any, clip: tuple[float, float] | None) -> Any:  # noqa: ARG002  # not every answer has a range
+        """Return predictions as they go out of the house, clipped where they are numbers."""
+        return p
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Return the least and greatest number that a prediction may hold."""
+        return -math.inf, math.inf
+
+    @abstractmethod
+    def stacked(self, members: Sequence[Any]) -> np.ndarray:
+        """Return what ensembles are fitted on, `(m, n, k)` float32, of members with the same rows in the same order."""
+
+    @abstractmethod
+    def score_stacked(self, metric: Metric, y: Any, p: np.ndarray, weight: np.ndarray | None = None) -> float:
+        """Return the score of a blend `(n, k)` of what `stacked` returns."""
+
+    @abstractmethod
+    def blended(self, blend: Fitted, members: Sequence[Any]) -> Any:
+        """Return the members' predictions combined by a fitted ensemble."""
+
+    def adjustment(self, p: Any, y: Any, loss: LossFn) -> Fitted | None:  # noqa: ARG002
+        """Return what the ensemble's predictions go through at its end, learnt by `loss`; None: nothing."""
+        return None
+
+    def adjusted(self, p: Any, adjustment: Fitted | None) -> Any:
+        """Return predictions after `adjustment`."""
+        assert adjustment is None
+        return p
+
+    @abstractmethod
+    def fallback(self, data: Dataset, row_ids: Iterable[str]) -> Any:
+        """Return predictions for test rows without a readable image: the best constant ones."""
+
+    @abstractmethod
+    def submission(self, p: Any, data: Dataset, columns: list[str]) -> pd.DataFrame:
+        """Return the submission of these rows, in their order: row_id, then the sample's `columns`."""
+
+    @abstractmethod
+    def cell_specs(self, data: Dataset, columns: list[str]) -> dict[str, CellSpec]:
         """Return what a submission's cells may hold, for each of the sample's `columns` after the id."""
-        raise NotImplementedError
 
-    def read_submission(self, submission: pd.DataFrame, labels: list[str]) -> np.ndarray:
-        """Return `(n, k)` float32 of a submission's text cells, the id's column first: the inverse of `submission`.
+    @abstractmethod
+    def read_submission(self, submission: pd.DataFrame, data: Dataset) -> Any:
+        """Return the predictions that a submission's text cells stand for: the inverse of `submission`."""
 
-        Labels become probabilities that stand for them: 1 for the label named, less for those named after it.
-        """
-        raise NotImplementedError
+    @abstractmethod
+    def read_import(self, path: Path, data: Dataset) -> tuple[Any, np.ndarray | None]:
+        """Return predictions made elsewhere, ids unchecked and split unset, and each row's fold if the file has it."""

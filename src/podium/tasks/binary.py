@@ -1,27 +1,24 @@
 """Two classes: `p_0` is the probability of the positive one."""
 
-from collections.abc import Callable
 from typing import ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
 from pydantic import model_validator
 
-from podium import tasks
+from podium.contracts.models import Fitted
 from podium.contracts.submission import CellSpec
-from podium.contracts.table import Table
-from podium.contracts.tables import PROBABILITIES
 from podium.errors import PodiumError
-from podium.tasks import LossFn
+from podium.tasks import Encoded, LossFn
 from podium.tasks.columns import column, flags, numbers
-from podium.tasks.threshold import learnt
+from podium.tasks.threshold import learn_threshold
+from podium.tasks.vector import ExclusiveTask
 
 
-class Task(tasks.Task):
+class Task(ExclusiveTask):
     """Which rows are positive: those of a column above a number, of one label, or those marked 1."""
 
     kind: ClassVar[str] = "binary"
-    schema: ClassVar[Table] = PROBABILITIES
 
     target: str  # a column of the competition's labels
     above: float | None = None  # positive where the column exceeds this number
@@ -35,14 +32,14 @@ class Task(tasks.Task):
             raise ValueError("give `above` or `positive`, not both")
         return self
 
-    def encode(self, rows: pd.DataFrame, where: str) -> tuple[pd.DataFrame, list[str]]:
+    def encode(self, rows: pd.DataFrame, where: str) -> Encoded:
         """Return `y` of 0, 1 and NaN, and the labels, the positive one last."""
         if self.above is not None:
             value = numbers(rows, self.target, where)
             y = (value > self.above).astype("float64").where(value.notna())
-            return pd.DataFrame({"y": y}), ["0", "1"]
+            return Encoded(pd.DataFrame({"y": y}), ["0", "1"])
         if self.positive is None:
-            return pd.DataFrame({"y": flags(rows, self.target, where)}), ["0", "1"]
+            return Encoded(pd.DataFrame({"y": flags(rows, self.target, where)}), ["0", "1"])
         label = column(rows, self.target, where)
         known = sorted(label.dropna().unique())
         if self.positive not in known or len(known) != 2:  # noqa: PLR2004  # binary
@@ -51,7 +48,7 @@ class Task(tasks.Task):
                 + ", ".join(map(repr, known[:10]))
             )
         y = (label == self.positive).astype("float64").where(label.notna())
-        return pd.DataFrame({"y": y}), [next(name for name in known if name != self.positive), self.positive]
+        return Encoded(pd.DataFrame({"y": y}), [next(name for name in known if name != self.positive), self.positive])
 
     def targets(self, rows: pd.DataFrame) -> np.ndarray:
         """Return `(n,)` int64 of 0 and 1."""
@@ -65,15 +62,15 @@ class Task(tasks.Task):
         """Return `(n,)` int64: 1 from a probability of one half."""
         return (p[:, 0] >= 0.5).astype(np.int64)  # noqa: PLR2004  # one half
 
-    def adjustment(self, p: np.ndarray, y: np.ndarray, loss: LossFn) -> Callable[[np.ndarray], np.ndarray]:
-        """Return the bend that puts the learnt threshold at one half, or nothing."""
-        return learnt(p, y, loss) if self.threshold == "learnt" else super().adjustment(p, y, loss)
+    def learn_adjustment(self, p: np.ndarray, y: np.ndarray, loss: LossFn) -> Fitted | None:
+        """Return the map that puts the learnt threshold at one half, or nothing."""
+        return learn_threshold(p, y, loss) if self.threshold == "learnt" else None
 
     def prior(self, y: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
         """Return `(1,)`: the share of positives, which has the least log loss of all constants."""
         return np.atleast_1d(np.average(y, weights=weight)).astype(np.float32)
 
-    def submission(self, predictions: pd.DataFrame, labels: list[str], columns: list[str]) -> pd.DataFrame:
+    def cells(self, predictions: pd.DataFrame, labels: list[str], columns: list[str]) -> pd.DataFrame:
         """Return `row_id` and one column of probabilities or labels, or two named after the labels."""
         p = predictions["p_0"]
         if sorted(columns) == sorted(labels):
@@ -84,12 +81,12 @@ class Task(tasks.Task):
         values = p if self.answer == "probability" else np.array(labels)[self.decide(p.to_numpy()[:, None])]
         return predictions[["row_id"]].assign(**{columns[0]: values})
 
-    def cell_specs(self, labels: list[str], columns: list[str]) -> dict[str, CellSpec]:
+    def specs(self, labels: list[str], columns: list[str]) -> dict[str, CellSpec]:
         """Return probabilities, or the two labels."""
         named = self.answer == "label" and len(columns) == 1
         return dict.fromkeys(columns, CellSpec(labels=tuple(labels)) if named else CellSpec(low=0, high=1))
 
-    def read_submission(self, submission: pd.DataFrame, labels: list[str]) -> np.ndarray:
+    def read_cells(self, submission: pd.DataFrame, labels: list[str]) -> np.ndarray:
         """Return `(n, 1)`: probabilities, or 1 for the positive label."""
         names = list(submission.columns[1:])
         if len(names) > 1:

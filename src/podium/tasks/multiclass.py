@@ -1,24 +1,24 @@
 """One class of several: `p_0`, `p_1`, ... are the classes' probabilities, in the order of the sorted labels."""
 
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
 from pydantic import Field, model_validator
 
-from podium import tasks
+from podium.contracts.models import Fitted
+from podium.contracts.steps import Softmax
 from podium.contracts.submission import CellSpec
-from podium.contracts.table import Table
-from podium.contracts.tables import PROBABILITIES
 from podium.errors import PodiumError, preview
+from podium.tasks import Encoded
 from podium.tasks.columns import column, flags
+from podium.tasks.vector import ExclusiveTask
 
 
-class Task(tasks.Task):
+class Task(ExclusiveTask):
     """A column of labels, or one column of 0 and 1 per label."""
 
     kind: ClassVar[str] = "multiclass"
-    schema: ClassVar[Table] = PROBABILITIES
 
     target: str | None = None  # a column of the competition's labels
     targets_of: tuple[str, ...] = ()  # instead: columns of which each row has 1 in one and 0 in the others
@@ -30,16 +30,16 @@ class Task(tasks.Task):
             raise ValueError("give `target`, a column of labels, or `targets_of`, columns of 0 and 1")
         return self
 
-    def encode(self, rows: pd.DataFrame, where: str) -> tuple[pd.DataFrame, list[str]]:
+    def encode(self, rows: pd.DataFrame, where: str) -> Encoded:
         """Return `y`, the label's place in the labels (NaN where unknown), and the labels: sorted, or as listed."""
         if self.target is None:
-            return pd.DataFrame({"y": self._marked(rows, where)}), list(self.targets_of)
+            return Encoded(pd.DataFrame({"y": self._marked(rows, where)}), list(self.targets_of))
         label = column(rows, self.target, where)
         codes, labels = pd.factorize(label, sort=True)
         if len(labels) < 2:  # noqa: PLR2004  # a class needs another
             raise PodiumError(f"{where}: column {self.target!r} has {len(labels)} labels; a multiclass task needs two")
         y = pd.Series(codes, rows.index, dtype="float64").where(label.notna())
-        return pd.DataFrame({"y": y}), [str(name) for name in labels]
+        return Encoded(pd.DataFrame({"y": y}), [str(name) for name in labels])
 
     def _marked(self, rows: pd.DataFrame, where: str) -> pd.Series:
         """Return the place of each row's 1."""
@@ -68,7 +68,7 @@ class Task(tasks.Task):
         counts = np.bincount(y, weights=weight)
         return np.asarray(counts / counts.sum(), dtype=np.float32)
 
-    def submission(self, predictions: pd.DataFrame, labels: list[str], columns: list[str]) -> pd.DataFrame:
+    def cells(self, predictions: pd.DataFrame, labels: list[str], columns: list[str]) -> pd.DataFrame:
         """Return `row_id` and a probability per label, or one column of the likeliest labels, space between."""
         p = predictions[self.columns(labels)].to_numpy()
         ids = predictions[["row_id"]]
@@ -83,14 +83,14 @@ class Task(tasks.Task):
         by_label = pd.DataFrame(p, index=ids.index, columns=labels)
         return pd.concat([ids, by_label[columns]], axis=1)
 
-    def cell_specs(self, labels: list[str], columns: list[str]) -> dict[str, CellSpec]:
+    def specs(self, labels: list[str], columns: list[str]) -> dict[str, CellSpec]:
         """Return probabilities, or one label, or up to `top` of them with a space between."""
         if len(columns) > 1:
             return dict.fromkeys(columns, CellSpec(low=0, high=1))
         separator = " " if self.top > 1 else None
         return dict.fromkeys(columns, CellSpec(labels=tuple(labels), separator=separator, least=1, most=self.top))
 
-    def read_submission(self, submission: pd.DataFrame, labels: list[str]) -> np.ndarray:
+    def read_cells(self, submission: pd.DataFrame, labels: list[str]) -> np.ndarray:
         """Return `(n, k)`: probabilities, or 1, 1/2, 1/3, ... for the labels named, in their order."""
         if len(submission.columns) > 2:  # noqa: PLR2004  # the id and one answer
             return submission[labels].to_numpy(np.float32)
@@ -101,3 +101,23 @@ class Task(tasks.Task):
             for rank, label in enumerate(chosen, start=1):
                 p[row, labels.index(label)] = 1 / rank
         return p
+
+    def activation(self) -> Fitted:
+        """See VectorTask."""
+        return Softmax()
+
+    def network_targets(self, y: np.ndarray, n_labels: int) -> np.ndarray:
+        """Return `(n, n_labels)` float32: a 1 in the column of the class."""
+        return np.asarray(np.eye(n_labels, dtype=np.float32)[y])
+
+    def network_loss(self, label_smoothing: float) -> Any:
+        """See VectorTask."""
+        import keras
+
+        return keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing)
+
+    def network_metric(self) -> Any:
+        """See VectorTask."""
+        import keras
+
+        return keras.metrics.CategoricalAccuracy("accuracy")

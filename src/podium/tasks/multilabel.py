@@ -1,27 +1,24 @@
 """Any number of labels a row: `p_0`, `p_1`, ... are the labels' probabilities, each by itself."""
 
-from collections.abc import Callable
 from typing import ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
 from pydantic import Field, model_validator
 
-from podium import tasks
+from podium.contracts.models import Fitted
 from podium.contracts.submission import CellSpec
-from podium.contracts.table import Table
-from podium.contracts.tables import PROBABILITIES
 from podium.errors import PodiumError
-from podium.tasks import LossFn
+from podium.tasks import Encoded, LossFn
 from podium.tasks.columns import column, flags
-from podium.tasks.threshold import learnt
+from podium.tasks.threshold import learn_threshold
+from podium.tasks.vector import ProbabilityTask
 
 
-class Task(tasks.Task):
+class Task(ProbabilityTask):
     """Labels as one text column of names, or as one column of 0 and 1 each."""
 
     kind: ClassVar[str] = "multilabel"
-    schema: ClassVar[Table] = PROBABILITIES
 
     target: str | None = None  # a column of names with `separator` between; an empty text is a row without labels
     separator: str = Field(" ", min_length=1)
@@ -34,7 +31,7 @@ class Task(tasks.Task):
             raise ValueError("give `target`, a column of names, or `targets_of`, columns of 0 and 1")
         return self
 
-    def encode(self, rows: pd.DataFrame, where: str) -> tuple[pd.DataFrame, list[str]]:
+    def encode(self, rows: pd.DataFrame, where: str) -> Encoded:
         """Return `y_0`, `y_1`, ... of 0, 1 and NaN, and the labels: sorted names, or the columns as listed."""
         if self.target is None:
             known = {name: flags(rows, name, where) for name in self.targets_of}
@@ -48,7 +45,7 @@ class Task(tasks.Task):
             }
         if not known:
             raise PodiumError(f"{where}: column {self.target!r} names no label")
-        return pd.DataFrame({f"y_{j}": y for j, y in enumerate(known.values())}), list(known)
+        return Encoded(pd.DataFrame({f"y_{j}": y for j, y in enumerate(known.values())}), list(known))
 
     def targets(self, rows: pd.DataFrame) -> np.ndarray:
         """Return `(n, n_labels)` int64 of 0 and 1."""
@@ -65,15 +62,15 @@ class Task(tasks.Task):
         """Return `(n, n_labels)` int64: 1 from a probability of one half."""
         return (p >= 0.5).astype(np.int64)  # noqa: PLR2004  # one half
 
-    def adjustment(self, p: np.ndarray, y: np.ndarray, loss: LossFn) -> Callable[[np.ndarray], np.ndarray]:
-        """Return the bend that puts the learnt threshold at one half, or nothing."""
-        return learnt(p, y, loss) if self.threshold == "learnt" else super().adjustment(p, y, loss)
+    def learn_adjustment(self, p: np.ndarray, y: np.ndarray, loss: LossFn) -> Fitted | None:
+        """Return the map that puts the learnt threshold at one half, or nothing."""
+        return learn_threshold(p, y, loss) if self.threshold == "learnt" else None
 
     def prior(self, y: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
         """Return `(n_labels,)`: the share of rows that have each label."""
         return np.average(y, axis=0, weights=weight).astype(np.float32)
 
-    def submission(self, predictions: pd.DataFrame, labels: list[str], columns: list[str]) -> pd.DataFrame:
+    def cells(self, predictions: pd.DataFrame, labels: list[str], columns: list[str]) -> pd.DataFrame:
         """Return `row_id` and a probability per label, or one column of the names of the labels decided for."""
         p = predictions[self.columns(labels)].to_numpy()
         ids = predictions[["row_id"]]
@@ -85,13 +82,13 @@ class Task(tasks.Task):
         chosen = [self.separator.join(names[row == 1]) for row in self.decide(p)]
         return ids.assign(**{columns[0]: chosen})
 
-    def cell_specs(self, labels: list[str], columns: list[str]) -> dict[str, CellSpec]:
+    def specs(self, labels: list[str], columns: list[str]) -> dict[str, CellSpec]:
         """Return probabilities, or any number of labels, none too."""
         if set(columns) == set(labels):
             return dict.fromkeys(columns, CellSpec(low=0, high=1))
         return dict.fromkeys(columns, CellSpec(labels=tuple(labels), separator=self.separator))
 
-    def read_submission(self, submission: pd.DataFrame, labels: list[str]) -> np.ndarray:
+    def read_cells(self, submission: pd.DataFrame, labels: list[str]) -> np.ndarray:
         """Return `(n, n_labels)`: probabilities, or 1 for each label named."""
         if set(submission.columns[1:]) == set(labels):
             return submission[labels].to_numpy(np.float32)

@@ -15,7 +15,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from podium.contracts.tables import by_id
+from podium import paths
+from podium.contracts import features, models
+from podium.contracts.dataset import Dataset
+from podium.contracts.models import Fitted
+from podium.contracts.scores import Scores
+from podium.contracts.steps import Affine, Chain, Linear, predict
+from podium.contracts.tables import FOLDS, VIEWS, by_id
 from podium.engines.keras import Engine
 from podium.errors import PodiumError
 from podium.features.extraction import decoder, named, workers
@@ -23,15 +29,17 @@ from podium.imaging.images import Reader, UnreadableImageError, resize
 from podium.imaging.views import apply
 from podium.splits import folds
 from podium.storage import checkpoints
-from podium.storage.files import atomic, write_json
-from podium.storage.rowcache import DESCRIPTION, RowCache
-from podium.tasks import Task
-from podium.training import targets
+from podium.storage.files import atomic, atomic_folder, write_json
+from podium.storage.rowcache import DESCRIPTION, RowCache, row_key
+from podium.tasks.vector import VectorTask
+from podium.training import Finetune
 from podium.training.augmentation import OPERATIONS
 from podium.training.data import Examples
-from podium.training.encoder import Encoder
+from podium.training.encoder import Encoder, find
 from podium.training.loop import Job, Watch, final, train
 from podium.training.model import Model, precision
+from podium.training.outputs.scores import build
+from podium.training.trained import TrainedNetwork
 
 METHOD = 1  # counts the changes of training and augmentation that changed what the same settings give
 _AT_ONCE = 256  # images whose features are computed between two writes to the cache
@@ -42,10 +50,10 @@ class Finetuning:
     """What a finetune is trained on and asked for; `images` and `plan` are sorted by id."""
 
     encoder: Encoder
-    task: Task
+    task: VectorTask
     labels: list[str]
     rows: pd.DataFrame
-    dealt: pd.DataFrame
+    folds_table: pd.DataFrame
     images: pd.DataFrame  # with each one's place among the pixels
     plan: pd.DataFrame  # a line per image and view, with the image's columns and the key in the cache of rows
     pixels: np.ndarray  # (n, px, px, 3) uint8, in the order of `images`
@@ -53,31 +61,68 @@ class Finetuning:
     cache: Path  # the folder of all folds of all finetunes
     where: str  # the place in params.yaml, for errors
 
+    @classmethod
+    def read(cls, competition: str, spec: Finetune, task: VectorTask, seed: int, where: str) -> "Finetuning":
+        """Return what a finetune is trained on and asked for; its images are decoded, if no run has done so before."""
+        encoder, data = find(spec, where), Dataset(paths.dataset(competition))
+        encoder.require_weights(where)
+        images = data.images.sort_values("image_id", ignore_index=True)
+        images["place"] = images.index
+        plan = VIEWS.read(data.folder / "views.parquet").sort_values(features.KEY, ignore_index=True)
+        plan = plan.merge(images.drop(columns=["width", "height", "source"]), on="image_id", validate="many_to_one")
+        plan["key"] = list(map(row_key, plan["digest"], plan["operation"], plan["parameters"]))
+        with Reader(paths.raw(competition)) as reader:
+            pixels = decoded(images, encoder, reader, paths.cache() / "decoded")
+        return cls(
+            encoder=encoder,
+            task=task,
+            labels=data.labels,
+            rows=data.rows,
+            folds_table=FOLDS.read(data.folder / "folds.parquet"),
+            images=images,
+            plan=plan,
+            pixels=pixels,
+            seed=seed,
+            cache=paths.cache() / "finetunes",
+            where=where,
+        )
+
     @cached_property
     def models(self) -> tuple["FoldModel", ...]:
         """Return each fold's model, by (repeat, fold), trained or not."""
         readable = self.rows[self.rows["row_id"].isin(self.images["row_id"])].set_index("row_id", drop=False)
-        dealt = self.dealt[self.dealt["row_id"].isin(readable.index)]
-        return tuple(FoldModel(self, split, folds.trained(readable, split)) for split in folds.splits(dealt))
+        folds_table = self.folds_table[self.folds_table["row_id"].isin(readable.index)]
+        return tuple(FoldModel(self, split, folds.trained(readable, split)) for split in folds.splits(folds_table))
 
-    def predictions(self, views: Sequence[str]) -> pd.DataFrame:
-        """Return `row_id, split` and the task's columns: of a train row by models that did not see it.
+    def predictions(self, views: Sequence[str], heads: Sequence[Fitted]) -> Scores:
+        """Return the predictions by the models' saved heads: of a train row by models that did not see it.
 
         Every prediction is the mean over the row's images and these views; a train row's also over repeats, a
         test row's over all models.
         """
         plan = self.plan[self.plan["view"].isin(views)]
-        known = {split: plan[plan["split"] == split] for split in ("train", "test")}
+        by_split = {split: plan[plan["split"] == split] for split in ("train", "test")}
         parts: dict[str, list[pd.DataFrame]] = {"train": [], "test": []}
-        for model in self.models:
-            parts["train"].append(model.predict(known["train"][known["train"]["row_id"].isin(model.split.valid)]))
-            parts["test"].append(model.predict(known["test"]))
+        for model, head in zip(self.models, heads, strict=True):
+            is_valid = by_split["train"]["row_id"].isin(model.split.valid)
+            parts["train"].append(model.predict(by_split["train"][is_valid], head))
+            parts["test"].append(model.predict(by_split["test"], head))
         tables = [
-            pd.concat(found).groupby(level="row_id").mean().astype(np.float32).reset_index().assign(split=split)
-            for split, found in parts.items()
+            pd.concat(tables).groupby(level="row_id").mean().astype(np.float32).reset_index().assign(split=split)
+            for split, tables in parts.items()
         ]
         table = pd.concat(tables, ignore_index=True)
-        return table[["row_id", "split", *self.task.columns(self.labels)]]
+        return Scores.of_table(table[["row_id", "split", *self.task.columns(self.labels)]], self.labels)
+
+    def save(self, folder: Path) -> list[TrainedNetwork]:
+        """Write every fold's network, and return them as they were saved."""
+        with atomic_folder(folder) as temporary:
+            for model in self.models:
+                models.save(model.trained, temporary, models.of_fold(model.split.repeat, model.split.fold))
+            facts = {**describe(self.encoder), "labels": self.labels, "px": self.encoder.px}
+            write_json(facts, temporary / "about.json")
+        names = (models.of_fold(model.split.repeat, model.split.fold) for model in self.models)
+        return [models.load(folder, name) for name in names]
 
     @cached_property
     def owners(self) -> np.ndarray:
@@ -93,7 +138,7 @@ class Finetuning:
             owner = owner.mask(self.plan["row_id"].isin(model.split.valid), n)
         return np.asarray(owner, np.int64)
 
-    def features(self) -> Iterator[np.ndarray]:
+    def feature_rows(self) -> Iterator[np.ndarray]:
         """Yield the features `(d,)` of each line of the plan, in order."""
         for key, owner in zip(self.plan["key"], self.owners, strict=True):
             yield self.models[owner].rows.get(key)
@@ -143,28 +188,29 @@ class FoldModel:
 
     @cached_property
     def examples(self) -> tuple[Examples, Examples | None, tuple[float, float]]:
-        """Return what is learnt from, what stops it early, and mean and deviation of a regression's values."""
-        given, spec = self.finetuning, self.finetuning.encoder.spec
-        rows = by_id(given.rows, self.trained_on, "rows.parquet")
-        y, kind = given.task.targets(rows), given.task.kind
-        is_value = kind == "regression"
-        targets.require_classes(y, kind, given.labels, given.where)
-        mean, std = (float(y.mean()), float(y.std()) or 1.0) if is_value else (0.0, 1.0)
+        """Return what is trained on, what stops it early, and mean and standard deviation of a regression's values."""
+        finetuning, task, spec = self.finetuning, self.finetuning.task, self.finetuning.encoder.spec
+        rows = by_id(finetuning.rows, self.trained_on, "rows.parquet")
+        y = task.targets(rows)
+        task.require_all(y, finetuning.labels, finetuning.where)
+        mean, std = (float(y.mean()), float(y.std()) or 1.0) if task.is_value else (0.0, 1.0)
         table = pd.DataFrame({"row_id": rows["row_id"], "line": np.arange(len(rows))})
-        images = given.images.merge(table, on="row_id", validate="many_to_one")
+        images = finetuning.images.merge(table, on="row_id", validate="many_to_one")
         line = images["line"].to_numpy()
         share = 1 / np.bincount(line, minlength=len(rows))  # the images of a row share its weight
-        by_class = targets.class_weights(y, spec.class_weight, given.labels, given.where)
+        by_class = task.class_weights(y, spec.class_weight, finetuning.labels, finetuning.where)
         weight = rows["weight"].to_numpy() * share * by_class
+        targets = task.network_targets((y - mean) / std if task.is_value else y, len(finetuning.labels))
         examples = Examples(
             place=images["place"].to_numpy(np.int64),
-            target=targets.targets((y - mean) / std if is_value else y, kind, len(given.labels))[line],
+            target=targets[line],
             weight=(weight / weight[line].mean())[line].astype(np.float32),
-            stratum=y[line] if kind in ("binary", "multiclass") else np.zeros(len(line), np.int64),
+            stratum=task.strata(y)[line],
         )
         if spec.patience is None:
             return examples, None, (mean, std)
-        is_valid = folds.inner(y, rows["group"].to_numpy(), spec.inner, self.seed, is_value=is_value)[line] == 0
+        group = rows["group"].to_numpy()
+        is_valid = folds.inner(y, group, spec.inner, self.seed, is_value=task.is_value)[line] == 0
         return examples.of(~is_valid), examples.of(is_valid), (mean, std)
 
     @cached_property
@@ -211,29 +257,29 @@ class FoldModel:
                 self.rows.put(some["key"].tolist(), model.features(np.stack(views)))
         return len(missing)
 
-    def predict(self, plan: pd.DataFrame) -> pd.DataFrame:
+    def predict(self, plan: pd.DataFrame, head: Fitted) -> pd.DataFrame:
         """Return the mean prediction of each row over these lines of the plan, by `row_id`."""
         columns = self.finetuning.task.columns(self.finetuning.labels)
         if plan.empty:
             return pd.DataFrame(columns=columns, index=pd.Index([], name="row_id"), dtype=np.float64)
-        p = self.head(np.stack([self.rows.get(key) for key in plan["key"]]))
-        return pd.DataFrame(p, columns=columns, index=pd.Index(plan["row_id"], name="row_id")).groupby(level=0).mean()
+        p = predict(head, np.stack([self.rows.get(key) for key in plan["key"]]).astype(np.float32))
+        index = pd.Index(plan["row_id"], name="row_id")
+        return pd.DataFrame(p.astype(np.float64), columns=columns, index=index).groupby(level=0).mean()
 
-    def head(self, features: np.ndarray) -> np.ndarray:
-        """Return probabilities or values `(n, k)` float64 of features `(n, d)` of its encoder."""
-        return targets.activated(self.logits(features), self.finetuning.task.kind)
-
-    def logits(self, features: np.ndarray) -> np.ndarray:
-        """Return what the head computes, `(n, k)` float64: values in their own units, else logits."""
+    @property
+    def trained(self) -> TrainedNetwork:
+        """Return the network as it is saved."""
         arrays, facts = self.kept
-        raw = (features.astype(np.float32) @ arrays["kernel"] + arrays["bias"]).astype(np.float64)
-        return np.asarray(raw * facts["std"] + facts["mean"])  # 1 and 0 but for values
+        weights = tuple(arrays[f"model/{n}"] for n in range(sum(name.startswith("model/") for name in arrays)))
+        steps: tuple[Fitted, ...] = (Linear(arrays["kernel"], arrays["bias"]),)
+        if self.finetuning.task.is_value:
+            steps = (*steps, Affine(facts["std"], facts["mean"]))
+        return TrainedNetwork(weights, Chain(steps), self.finetuning.task.activation())
 
     def _job(self) -> Job:
         train_set, valid_set, (mean, std) = self.examples
-        n_outputs = len(self.finetuning.task.columns(self.finetuning.labels))
         return Job(
-            build=lambda: Model(self.finetuning.encoder, self.finetuning.task.kind, n_outputs, self.seed),
+            build=self.build,
             pixels=self.finetuning.pixels,
             train_set=train_set,
             valid_set=valid_set,
@@ -242,6 +288,11 @@ class FoldModel:
             where=self.finetuning.where,
             facts={"mean": mean, "std": std},
         )
+
+    def build(self) -> Model:
+        """Return the network before it is trained."""
+        n_outputs = len(self.finetuning.task.columns(self.finetuning.labels))
+        return build(self.finetuning.encoder, self.finetuning.task, n_outputs, self.seed)
 
     def _view(self, line: Any) -> np.ndarray:
         return apply(self.finetuning.pixels[line.place], line.operation, json.loads(line.parameters))

@@ -106,8 +106,7 @@ def train(job: Job, watch: Watch) -> Model:
             _save(last, model, progress)
     if progress.best:
         model.restore(progress.best)
-    kernel, bias = model.head()
-    arrays = {**model.arrays(), "kernel": kernel, "bias": bias}
+    arrays = {**model.arrays(), **model.output.final()}
     checkpoints.save(final(job.folder), arrays, {"curve": progress.curve, **job.facts})
     last.unlink(missing_ok=True)
     return model
@@ -120,7 +119,7 @@ def _begun(job: Job, model: Model, last: Path) -> tuple[Arrays, _Progress]:
         model.restore(arrays)
     elif model.encoder.is_pretrained:
         some = np.random.default_rng(job.seed).permutation(job.train_set.place)[:_STANDARD]
-        model.standardise(job.pixels[some])
+        model.output.begin(model, job.pixels[some])
     return arrays, progress
 
 

@@ -1,7 +1,7 @@
-"""The Keras side of training: one network with its head, its optimiser, and all of their state as arrays."""
+"""The Keras side of training: an encoder with its output, an optimiser, and all of their state as arrays."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,44 +11,31 @@ from podium.engines.keras import NATIVE_BFLOAT16, gpu_capability, policy
 from podium.training import Finetune
 from podium.training.encoder import Encoder
 from podium.training.optimizer import adamw, schedule
+from podium.training.outputs import Output
 from podium.training.phases import Phase
-
-_IS_VALUE = "regression"
 
 
 class Model:
-    """A encoder with dropout and a dense layer: images to logits (or values), and to features for any other head."""
+    """One network: images to what its output says, and to the encoder's features."""
 
-    def __init__(self, encoder: Encoder, task: str, n_outputs: int, seed: int) -> None:
+    def __init__(self, encoder: Encoder, output: Callable[[], Output], seed: int) -> None:
+        """Build the network; `output` is called once Keras is seeded, for its layers draw their weights."""
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         import keras
 
         _repeatable(keras, seed)
         _use_all_gpus(keras)
-        self.encoder, self._task = encoder, task
+        self.encoder = encoder
         with policy(precision(encoder.spec)):
-            body, self._layers = encoder.build()
-            # Never trained: it holds what `standardise` finds.
-            self._norm = keras.layers.BatchNormalization(center=False, scale=False, trainable=False, dtype="float32")
-            dropout = keras.layers.Dropout(encoder.spec.dropout, seed=seed, dtype="float32")
-            self._head = keras.layers.Dense(n_outputs, dtype="float32", name="head")
-            self._keras = keras.Model(body.input, self._head(dropout(self._norm(body.output))))
-        self._body = body
-        self._loss = _loss(keras, task, encoder.spec.label_smoothing)
+            self._body, self._layers = encoder.build()
+            self.output = output()
+            self._keras = keras.Model(self._body.input, self.output.connect(self._body.output))
+        self._loss, self._metric = self.output.loss(), self.output.metric()
 
     @property
     def metric(self) -> str:
         """Return the name of what `step` returns beside the loss."""
-        return "mae" if self._task == _IS_VALUE else "accuracy"
-
-    def standardise(self, images: np.ndarray) -> None:
-        """Let the head see features of mean 0 and of one deviation, together of length 1, over these images.
-
-        Layers differ in scale; and a step of Adam moves the logits by the rate times the sum of all features, so that
-        the same rate would be ten times too much for a thousand features of deviation 1.
-        """
-        features = self.features(images)
-        self._norm.set_weights([features.mean(axis=0), features.var(axis=0) * features.shape[1]])
+        return str(self._metric.name)
 
     def open(self, phase: Phase, steps: int) -> None:
         """Let the layers of a phase be trained, with a fresh optimiser. Keras takes note by compiling, and only so.
@@ -59,7 +46,7 @@ class Model:
 
         spec, n_depths = self.encoder.spec, len(self.encoder.depths)
         frozen_norms = self.encoder.is_pretrained if spec.batch_norm is None else spec.batch_norm == "frozen"
-        rates = {id(variable): 1.0 for variable in self._head.variables}
+        rates = {id(variable): 1.0 for layer in self.output.layers() for variable in layer.variables}
         for layer, depth in self._layers:
             is_norm = isinstance(layer, keras.layers.BatchNormalization)
             layer.trainable = depth >= phase.depth and not (is_norm and frozen_norms)
@@ -74,9 +61,7 @@ class Model:
             global_clipnorm=spec.clip_norm,
         )
         # XLA pays on accelerators; on a CPU it was 5 times slower than TensorFlow's own kernels. JAX has no other way.
-        self._keras.compile(
-            optimizer, self._loss, metrics=[_metric(keras, self._task, self.metric)], jit_compile=_jit(keras)
-        )
+        self._keras.compile(optimizer, self._loss, metrics=[self.output.metric()], jit_compile=_jit(keras))
         self._keras.optimizer.build(self._keras.trainable_variables)
 
     def step(self, images: Any, targets: Any, weights: Any) -> tuple[float, float]:
@@ -85,25 +70,24 @@ class Model:
         return float(loss), float(metric)
 
     def features(self, images: np.ndarray) -> np.ndarray:
-        """Return `(n, d)` float32 of images `(n, px, px, 3)` in [0, 255], all dropout off, in batches of one shape."""
-        batch = self.encoder.spec.batch
-        found = []
+        """Return the encoder's `(n, d)` float32 of images `(n, px, px, 3)` in [0, 255], all dropout off."""
+        return self._in_batches(self._body, images)
+
+    def outputs(self, images: np.ndarray) -> np.ndarray:
+        """Return what the network says of images `(n, px, px, 3)` in [0, 255], in batches of one shape."""
+        return self._in_batches(self._keras, images)
+
+    def _in_batches(self, network: Any, images: np.ndarray) -> np.ndarray:
+        batch, parts = self.encoder.spec.batch, []
         for start in range(0, len(images), batch):
             some = images[start : start + batch].astype(np.float32)
             padded = np.concatenate([some, np.zeros((batch - len(some), *some.shape[1:]), np.float32)])
-            found.append(np.asarray(self._body.predict_on_batch(padded), np.float32)[: len(some)])
-        return np.concatenate(found)
-
-    def head(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return kernel `(d, k)` and bias `(k,)` of the dense layer on the features as they are."""
-        (kernel, bias), (mean, variance) = self._head.get_weights(), self._norm.get_weights()
-        kernel = kernel / np.sqrt(variance + self._norm.epsilon)[:, None]
-        return kernel, bias - mean @ kernel
+            parts.append(np.asarray(network.predict_on_batch(padded), np.float32)[: len(some)])
+        return np.concatenate(parts)
 
     def loss(self, images: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> float:
-        """Return the mean loss of images that are not learnt from: no dropout, batch norm's own statistics."""
-        kernel, bias = self.head()
-        return float(self._loss(targets, self.features(images) @ kernel + bias, sample_weight=weights))
+        """Return the mean loss of images that are not trained on: no dropout, batch norm's own statistics."""
+        return float(self._loss(targets, self.outputs(images), sample_weight=weights))
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
@@ -160,22 +144,6 @@ def _values(kind: str, variables: list[Any]) -> dict[str, np.ndarray]:
 def _assign(kind: str, variables: list[Any], arrays: Mapping[str, np.ndarray]) -> None:
     for n, variable in enumerate(variables):
         variable.assign(arrays[f"{kind}/{n}"])
-
-
-def _loss(keras: Any, task: str, smoothing: float) -> Any:
-    if task == _IS_VALUE:
-        return keras.losses.MeanSquaredError()
-    if task == "multiclass":
-        return keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing)
-    return keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=smoothing)
-
-
-def _metric(keras: Any, task: str, name: str) -> Any:
-    if task == _IS_VALUE:
-        return keras.metrics.MeanAbsoluteError(name)
-    if task == "multiclass":
-        return keras.metrics.CategoricalAccuracy(name)
-    return keras.metrics.BinaryAccuracy(name, threshold=0.0)
 
 
 def _jit(keras: Any) -> bool:

@@ -6,6 +6,9 @@ import pytest
 
 from podium import metrics
 from podium.analysis.report.results import Results
+from podium.contracts.dataset import Dataset
+from podium.contracts.scores import Scores
+from podium.fitting.scoring import Scoring, Submission
 from podium.tasks import binary, multiclass, multilabel, regression
 
 KINDS = ("binary", "multiclass", "multilabel", "regression")
@@ -42,14 +45,17 @@ def make_results(kind: str, n: int = 300, labels: tuple[str, ...] = ("ant", "bee
     members = {"good": member(0.4), "fair": member(0.6)}
     if kind in {"binary", "multiclass"}:
         y[:5] = (y[:5] + 1) % len(labels)  # wrong labels
+    ids = np.array([f"r{k:04d}" for k in range(n)], dtype=object)
+    columns = tuple(task.columns(list(labels)))
+    scores = {name: Scores(ids, np.full(n, "train", object), p, columns, tuple(labels)) for name, p in members.items()}
     return Results(
-        task=task,
-        labels=list(labels),
-        metric=metrics.METRICS[metric],
-        ids=np.array([f"r{k:04d}" for k in range(n)], dtype=object),
+        scoring=Scoring(task, (metrics.METRICS[metric],), Submission()),
+        data=Dataset.in_memory(pd.DataFrame({"row_id": ids, "weight": 1.0}), labels),
+        ids=ids,
         y=y,
-        p=np.mean(list(members.values()), axis=0),
-        members=members,
+        p=scores["good"].with_p(np.mean(list(members.values()), axis=0)),
+        members=scores,
+        weight=None,
         folds=pd.DataFrame({"position": range(n), "repeat": 0, "fold": np.arange(n) % 5}),
     )
 

@@ -8,16 +8,24 @@ import numpy as np
 import pytest
 
 from podium.analysis.report import charts, contents, tables
+from podium.analysis.report.panels.scores import Panels
+from podium.contracts.dataset import Dataset
+
+
+def all_charts(results, climb, uploads):
+    panels, made = Panels(), contents.plots(results, climb, uploads)
+    made |= panels.plots(results)
+    return [*panels.charts(results, made), *contents.drawn(results, made)]
 
 
 @pytest.fixture
 def drawn(results, climb, uploads):
-    return contents.drawn(results, contents.plots(results, climb, uploads))
+    return all_charts(results, climb, uploads)
 
 
 def test_a_task_gets_the_charts_that_it_can_have(results, drawn):
     """A regression has no ROC; several labels have no confusion."""
-    shared = ["Score by fold", "Correlation of members", "Hill climbing", "Leader board"]
+    shared = ["Correlation of members", "Score by fold", "Hill climbing", "Leaderboard"]
     decisions = ["ROC", "Precision and recall"]
     expected = {
         "binary": [*decisions, "Confusion", "Reliability", *shared],
@@ -25,7 +33,7 @@ def test_a_task_gets_the_charts_that_it_can_have(results, drawn):
         "multilabel": [*decisions, "Reliability", *shared],
         "regression": ["Actual and predicted", *shared],
     }
-    assert [chart.title for chart in drawn] == expected[results.task.kind]
+    assert [chart.title for chart in drawn] == expected[results.scoring.task.kind]
 
 
 def test_charts_are_named_themed_vector_drawings(drawn):
@@ -47,14 +55,14 @@ def test_ids_of_one_page_differ(drawn):
 
 def test_the_same_table_gives_the_same_bytes(results, climb, uploads, drawn):
     """Nothing depends on a clock or on chance."""
-    assert contents.drawn(results, contents.plots(results, climb, uploads)) == drawn
+    assert all_charts(results, climb, uploads) == drawn
 
 
 @pytest.mark.parametrize("results", ["multiclass"], indirect=True)
 def test_texts_of_the_competition_are_escaped(results, climb, uploads):
     """A label may look like markup."""
-    marked = replace(results, labels=["<b>&", "bee", "cat"])
-    for chart in contents.drawn(marked, contents.plots(marked, climb, uploads)):
+    marked = replace(results, data=Dataset.in_memory(results.data.rows, ["<b>&", "bee", "cat"]))
+    for chart in all_charts(marked, climb, uploads):
         ET.fromstring(chart.svg)
         assert "<b>" not in chart.svg
 
@@ -67,7 +75,7 @@ def test_uploads_with_both_scores_are_dots(results, climb, uploads):
     assert ">2</text>" in svg
     assert ">3</text>" not in svg
     none = contents.plots(results, climb, uploads.head(0))
-    assert "Leader board" not in [chart.title for chart in contents.drawn(results, none)]
+    assert "Leaderboard" not in [chart.title for chart in contents.drawn(results, none)]
 
 
 def test_many_classes_stay_small(climb):

@@ -12,6 +12,7 @@ import pytest
 
 from podium.analysis.report import contents, gallery, pictures
 from podium.analysis.report.page import HtmlTable, Page, render
+from podium.analysis.report.panels.scores import Panels
 
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
@@ -45,14 +46,18 @@ def page(tmp_path_factory, make_results) -> Path:
     results = make_results("multiclass", labels=(HOSTILE, "bee", "cat"))
     images = pd.DataFrame({"image_id": results.ids, "row_id": results.ids, "source": "x", "split": "train"})
     broken = {"image_id": HOSTILE, "row_id": "broken", "source": "broken.png", "reason": "truncated"}
-    tiles = gallery.tiles(results, images, [broken], [list(results.ids[:2])])
+    climb = pd.DataFrame({"step": [1.0, 2.0], "member": ["good", "fair"], "loss": [0.4, 0.3]})
+    uploads = pd.DataFrame({"time": ["1", "2"], "cross_fitted": [0.31, 0.3], "public": [0.32, 0.33]})
+    panels, plots = Panels(), contents.plots(results, climb, uploads)
+    plots |= panels.plots(results)
+    texts = zip(panels.labels(results), panels.predictions(results), strict=True)
+    texts = dict(zip(results.ids, texts, strict=True))
+    tiles = gallery.tiles(results.ids, panels.ranked(results), texts, images, [broken], [list(results.ids[:2])])
     rng = np.random.default_rng(0)
     shown = {
         tile.image_id: pictures.encoded(rng.integers(256, size=(40, 60, 3), dtype=np.uint8)) for tile in tiles[:-1]
     }
     bank = pd.DataFrame({"member": ["good", "fair"], "log_loss": ["0.3", "0.4"], "weight": ["1", ""]})
-    climb = pd.DataFrame({"step": [1.0, 2.0], "member": ["good", "fair"], "loss": [0.4, 0.3]})
-    uploads = pd.DataFrame({"time": ["1", "2"], "cross_fitted": [0.31, 0.3], "public": [0.32, 0.33]})
     scores = contents.Scores(
         ("log_loss",), {"log_loss": 0.3}, {"log_loss": 0.31}, {"log_loss": 0.01}, {"log_loss": 0.3}
     )
@@ -62,7 +67,7 @@ def page(tmp_path_factory, make_results) -> Path:
         headline=scores.headline(),
         summary="300 rows.",
         members=contents.members(bank.replace("", None)),
-        charts=contents.drawn(results, contents.plots(results, climb, uploads)),
+        charts=[*panels.charts(results, plots), *contents.drawn(results, plots)],
         scores=scores.html_table(),
         time=HtmlTable(["stage", "seconds"], [["fit@good", "1.5"]]),
         tiles=tiles,

@@ -56,7 +56,7 @@ def test_folds_are_scored_by_position():
     """Each model, repeat and fold once, on its own rows."""
     folds = pd.DataFrame({"position": [2, 0, 1, 3], "repeat": 0, "fold": [0, 1, 1, 0]})
     y = np.array([1.0, 2.0, 3.0, 4.0])
-    found = tables.by_fold({"m": y[:, None] + 1}, folds, lambda rows, p: float((p[:, 0] * y[rows]).sum()))
+    found = tables.by_fold({"m": lambda rows: float(((y + 1) * y)[rows].sum())}, folds)
     assert found.to_dict("list") == {
         "model": ["m", "m"],
         "repeat": [0, 0],

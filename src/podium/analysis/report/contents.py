@@ -37,57 +37,29 @@ class Scores:
 
 
 def plots(results: Results, climb: pd.DataFrame, uploads: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Return every chart's table by name; a header only where the task has no such thing.
+    """Return the tables of the charts that every task has.
 
     `climb` is the search for the ensemble's weights, `uploads` the competition's lines of leaderboard.csv.
     """
-    made = {
-        "roc": pd.DataFrame(columns=["fpr", "tpr"]),
-        "precision_recall": pd.DataFrame(columns=["recall", "precision"]),
-        "reliability": pd.DataFrame(columns=["predicted", "observed", "count"]),
-        "confusion": pd.DataFrame(columns=["actual", "predicted"]),
-        "fitted": pd.DataFrame(columns=["predicted", "actual"]),
-        "folds": tables.by_fold({"ensemble": results.p, **results.members}, results.folds, results.score),
-        "correlation": tables.correlation(results.members),
+    has_both = uploads[["cross_fitted", "public"]].notna().all(axis=1)
+    models = {"ensemble": results.p, **results.members}
+    return {
+        "folds": tables.by_fold({name: results.scorer(p) for name, p in models.items()}, results.folds),
         "climb": climb,
-        "leaderboard": uploads.loc[
-            uploads[["cross_fitted", "public"]].notna().all(axis=1), ["time", "cross_fitted", "public"]
-        ],
+        "leaderboard": uploads.loc[has_both, ["time", "cross_fitted", "public"]],
     }
-    if results.task.kind == "regression":
-        return made | {"fitted": tables.fitted(results.y, results.p)}
-    truth, p = tables.decisions(results.y, results.p)
-    made |= {
-        "roc": tables.roc(truth, p),
-        "precision_recall": tables.precision_recall(truth, p),
-        "reliability": tables.reliability(truth, p),
-    }
-    if results.exclusive:
-        made["confusion"] = tables.confusion(results.y, results.decided, results.labels)
-    return made
 
 
 def drawn(results: Results, made: Plots) -> list[Chart]:
-    """Return the charts that the task has something to show in."""
-    error = tables.calibration_error(made["reliability"]) if len(made["reliability"]) else 0.0
+    """Return the charts that every task has, where there is something to show."""
+    metric = results.metric.name
     entries: list[tuple[str, str, Callable[[pd.DataFrame], str], str]] = [
-        ("ROC", "roc", charts.roc, ""),
-        ("Precision and recall", "precision_recall", charts.precision_recall, ""),
-        ("Confusion", "confusion", partial(charts.confusion, labels=results.labels), "Coloured by the share of a row."),
-        ("Reliability", "reliability", charts.reliability, f"Expected calibration error {error:.4f}."),
-        ("Actual and predicted", "fitted", charts.fitted, ""),
-        ("Score by fold", "folds", partial(charts.by_fold, metric=results.metric.name), "A dot is a fold."),
-        (
-            "Correlation of members",
-            "correlation",
-            charts.correlation,
-            "In per cent. The less two members agree, the more one adds to the other.",
-        ),
+        ("Score by fold", "folds", partial(charts.by_fold, metric=metric), "A dot is a fold."),
         ("Hill climbing", "climb", charts.climb, _climbed(made["climb"])),
         (
-            "Leader board",
+            "Leaderboard",
             "leaderboard",
-            partial(charts.leaderboard, metric=results.metric.name),
+            partial(charts.leaderboard, metric=metric),
             "Uploads in their order, from leaderboard.csv. While they rise together, trust the cross-fitted score.",
         ),
     ]

@@ -7,9 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from podium.analysis.report import picks
-from podium.analysis.report.results import Results
-
 MOST = 24  # images for one reason
 _MOST_TWINS = 4  # of one group
 REASONS = {
@@ -37,59 +34,45 @@ class Tile:
 
 
 def tiles(
-    results: Results, images: pd.DataFrame, quarantined: Iterable[Mapping[str, str]], twins: Iterable[list[str]]
+    ids: np.ndarray,
+    ranked: Mapping[str, np.ndarray],
+    texts: Mapping[str, tuple[str, str]],
+    images: pd.DataFrame,
+    quarantined: Iterable[Mapping[str, str]],
+    twins: Iterable[list[str]],
 ) -> list[Tile]:
     """Return the gallery, in the order of the reasons.
 
-    `images` is the Images table, `quarantined` what prepare's audit lists, `twins` are groups of image ids that show
-    nearly the same.
+    Args:
+        ids: the ids of the scored rows.
+        ranked: reason -> positions of rows, the most remarkable first.
+        texts: row id -> its label and its prediction.
+        images: the Images table.
+        quarantined: what prepare's audit lists.
+        twins: groups of ids of images that look nearly the same.
     """
     first = images.drop_duplicates("row_id").set_index("row_id")
     chosen: dict[str, list[str]] = {}
-    for reason, positions in _ranked(results).items():
-        for row_id in results.ids[positions[:MOST]]:
+    for reason, positions in ranked.items():
+        for row_id in ids[positions[:MOST]]:
             chosen.setdefault(first.loc[row_id, "image_id"], []).append(reason)
     notes = {}
-    for group in _first_groups(twins, results, images):
+    for group in _first_groups(twins, {row_id: label for row_id, (label, _) in texts.items()}, images):
         for image_id in group:
             chosen.setdefault(image_id, []).append("duplicate")
             notes[image_id] = "like " + ", ".join(other for other in group if other != image_id)
-    described = _described(results)
     places = images.set_index("image_id")[["row_id", "source", "split"]]
     found = []
     for image_id, reasons in chosen.items():
         row_id, source, split = map(str, places.loc[image_id])
-        label, predicted = described.get(row_id, ("", ""))
+        label, predicted = texts.get(row_id, ("", ""))
         found.append(Tile(image_id, row_id, source, split, tuple(reasons), label, predicted, notes.get(image_id, "")))
     return found + [_unreadable(entry) for entry in list(quarantined)[:MOST]]
 
 
-def _ranked(results: Results) -> dict[str, np.ndarray]:
-    """Return reason -> positions of rows, the most remarkable first."""
-    y, p = results.y, results.p
-    found = {"disagreement": picks.disagreement(np.stack(list(results.members.values())))}
-    if len(results.members) == 1:
-        found = {}
-    if results.task.kind == "regression":
-        return {"mistake": picks.errors(y, p), **found}
-    found = {
-        "mistake": picks.mistakes(y, results.decided, p),
-        "uncertain": picks.uncertain(p, exclusive=results.exclusive),
-        **found,
-    }
-    return found | {"label": picks.label_errors(y, p)} if results.exclusive else found
-
-
-def _described(results: Results) -> dict[str, tuple[str, str]]:
-    """Return row id -> its label and its prediction."""
-    labels, predicted = results.shown_labels(results.y), results.shown_predictions()
-    return dict(zip(results.ids, zip(labels, predicted, strict=True), strict=True))
-
-
-def _first_groups(twins: Iterable[list[str]], results: Results, images: pd.DataFrame) -> list[list[str]]:
+def _first_groups(twins: Iterable[list[str]], label_of: Mapping[str, str], images: pd.DataFrame) -> list[list[str]]:
     """Return the groups to show: first those whose labels disagree, then those across train and test."""
     row_of, split_of = (dict(zip(images["image_id"], images[column], strict=True)) for column in ("row_id", "split"))
-    label_of = dict(zip(results.ids, results.shown_labels(results.y), strict=True))
 
     def rank(group: list[str]) -> tuple[bool, bool, list[str]]:
         labels = {label_of[row_of[image]] for image in group if row_of[image] in label_of}

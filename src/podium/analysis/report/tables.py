@@ -54,19 +54,13 @@ def confusion(y: np.ndarray, decided: np.ndarray, labels: list[str]) -> pd.DataF
     return pd.DataFrame({"actual": names[y], "predicted": names[decided]})
 
 
-def by_fold(
-    members: Mapping[str, np.ndarray], folds: pd.DataFrame, score: Callable[[np.ndarray, np.ndarray], float]
-) -> pd.DataFrame:
+def by_fold(scorers: Mapping[str, Callable[[np.ndarray], float]], folds: pd.DataFrame) -> pd.DataFrame:
     """Return `model`, `repeat`, `fold`, `score`.
 
-    `members` are `(n, k)` predictions by name, `folds` has the columns `position` (of the row in them), `repeat` and
-    `fold`, and `score` takes positions and predictions.
+    `scorers` take positions of rows, by model; `folds` has the columns `position`, `repeat` and `fold`.
     """
-    lines = []
-    for name, p in members.items():
-        for (repeat, fold), part in folds.groupby(["repeat", "fold"]):
-            rows = part["position"].to_numpy()
-            lines.append((name, repeat, fold, score(rows, p[rows])))
+    parts = {key: part["position"].to_numpy() for key, part in folds.groupby(["repeat", "fold"])}
+    lines = [(name, *key, score(rows)) for name, score in scorers.items() for key, rows in parts.items()]
     return pd.DataFrame(lines, columns=["model", "repeat", "fold", "score"])
 
 

@@ -1,0 +1,119 @@
+"""All results of a competition -> the report's page, and its charts' tables."""
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from podium import paths, plugins
+from podium.analysis.report import charts, contents, gallery, pictures
+from podium.analysis.report.page import Chart, Page, render
+from podium.analysis.report.panels import Panels
+from podium.analysis.report.results import Results
+from podium.config import Config
+from podium.config import scoring as scoring_of
+from podium.contracts import leaderboard
+from podium.contracts.dataset import Dataset
+from podium.contracts.predictions import read_bank
+from podium.contracts.tables import FOLDS, HASHES
+from podium.imaging.duplicates import clusters, near_pairs
+from podium.imaging.images import Reader
+from podium.storage import csv_table, journal
+from podium.storage.files import atomic
+
+_MOST_HASHED = 20_000  # beyond, the search takes longer than the rest of the report; `podium leaks` does it
+
+
+def write(page: Page, path: Path) -> None:
+    """Write a page, whole or not at all."""
+    with atomic(path) as temporary:
+        temporary.write_text(render(page), encoding="utf-8")
+
+
+def compose(config: Config) -> tuple[Page, dict[str, pd.DataFrame]]:
+    """Return the page, without heatmaps, and its charts' tables."""
+    name, competition = config.params.competition, config.competition
+    bank_table, climb = _csv(paths.bank_table(name)), _csv(paths.climb_table(name))
+    images, audit = Dataset(paths.dataset(name)).images, _json(paths.data(name, "audit.json"))
+    scores = contents.Scores(
+        competition.all_metrics(), **_json(paths.METRICS_ENSEMBLE), heldout=_json(paths.METRICS_HELDOUT)
+    )
+    results, panels = _results(config, list(bank_table["member"])), _panels(config)
+    uploads = leaderboard.of(name, paths.LEADERBOARD)
+    plots = contents.plots(results, climb.astype({"step": "float64", "loss": "float64"}), uploads)
+    plots |= panels.plots(results)
+    texts = dict(zip(results.ids, zip(panels.labels(results), panels.predictions(results), strict=True), strict=True))
+    twins = _twins(name) or audit["duplicates"]
+    tiles = gallery.tiles(results.ids, panels.ranked(results), texts, images, audit["quarantined"], twins)
+    with Reader(paths.raw(name)) as reader:
+        previews = {tile.image_id: pictures.of_source(reader, tile.source) for tile in tiles}
+    page = Page(
+        title=competition.title,
+        headline=scores.headline(),
+        summary=f"{len(results.ids):,} scored rows, {len(images):,} images.",
+        members=contents.members(bank_table),
+        charts=[
+            _bank(name, bank_table, competition.metric),
+            *panels.charts(results, plots),
+            *contents.drawn(results, plots),
+        ],
+        scores=scores.html_table(),
+        time=contents.html_table(journal.read(name).rename(columns={"facts": ""})),
+        tiles=tiles,
+        pictures=previews,
+        heat={},
+    )
+    return page, plots
+
+
+def _panels(config: Config) -> Panels:
+    kind = config.competition.task.predictions.kind
+    panels: Panels = plugins.make("panels", kind, {}, "report")
+    return panels
+
+
+def _results(config: Config, members: list[str]) -> Results:
+    name, scoring = config.params.competition, scoring_of(config)
+    task, data = scoring.task, Dataset(paths.dataset(name))
+    bank = read_bank(paths.data(name, "bank.json"), partial(paths.predictions, name), task.predictions)
+    ids = bank.train_ids
+    positions = pd.DataFrame({"row_id": ids, "position": range(len(ids))})
+    by_name = dict(zip(bank.names, bank.train, strict=True))
+    return Results(
+        scoring=scoring,
+        data=data,
+        ids=np.array(ids, dtype=object),
+        y=task.truth(data, ids),
+        p=task.predictions.read(paths.ensemble(name)).by_id(ids, str(paths.ensemble(name))),
+        members={member: scoring.finished(by_name[member]) for member in members},
+        weight=data.weight(ids),
+        folds=FOLDS.read(paths.data(name, "folds.parquet")).merge(positions, on="row_id", validate="many_to_one"),
+    )
+
+
+def _bank(name: str, table: pd.DataFrame, metric: str) -> Chart:
+    numbers = table.drop(columns="member").astype("float64")
+    timed = numbers.assign(member=table["member"], seconds=table["member"].map(journal.seconds(name)))
+    return Chart("The bank", charts.bank(timed, metric), "The best member first.")
+
+
+def _twins(name: str) -> list[list[str]]:
+    """Return the groups of images that look alike, turned or not; none where there are too many to look for them."""
+    hashes = HASHES.read(paths.data(name, "hashes.parquet"))
+    if len(hashes) > _MOST_HASHED:
+        return []
+    pairs = near_pairs(hashes["hash"])
+    root = clusters(len(hashes), zip(pairs["first"], pairs["second"], strict=True))
+    groups = hashes["image_id"].groupby(root).agg(list)
+    return [group for group in groups if len(group) > 1]
+
+
+def _csv(path: Path) -> pd.DataFrame:
+    return csv_table.read(path.read_bytes(), str(path))
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))

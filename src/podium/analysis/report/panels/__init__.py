@@ -1,0 +1,34 @@
+"""What the report shows of one type of prediction: a module for each, called like the type."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from podium.analysis.report.page import Chart
+from podium.analysis.report.results import Results
+
+
+class Panels(ABC):
+    """Charts with their tables, the rows worth a look, and targets and predictions as a person writes them."""
+
+    @abstractmethod
+    def plots(self, results: Results) -> dict[str, pd.DataFrame]:
+        """Return the charts' tables by name: each is a CSV of the report, which DVC plots too."""
+
+    @abstractmethod
+    def charts(self, results: Results, plots: Mapping[str, pd.DataFrame]) -> list[Chart]:
+        """Return the charts that have something to show."""
+
+    @abstractmethod
+    def ranked(self, results: Results) -> dict[str, np.ndarray]:
+        """Return reason (see gallery) -> positions of rows, the most remarkable first."""
+
+    @abstractmethod
+    def labels(self, results: Results) -> Sequence[str]:
+        """Return each row's target as text."""
+
+    @abstractmethod
+    def predictions(self, results: Results) -> Sequence[str]:
+        """Return each row's prediction as text."""

@@ -1,0 +1,124 @@
+"""Fitted models on disk: frozen dataclasses of arrays, numbers and text, never a pickle.
+
+A member's models lie in one folder, models/C/M. Each has a name, `r0f3` for fold 3 of repeat 0, `full` for all rows:
+NAME.json is its tree, NAME.npz holds its arrays. An array of a megabyte or more lies in a file named by its SHA-256:
+several models may share it, and it is mapped into memory rather than read.
+"""
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from podium.errors import PodiumError
+from podium.storage.files import atomic, write_json
+
+FULL = "full"  # the model of all rows
+_LARGE = 2**20  # bytes
+
+
+class Fitted:
+    """The base of every fitted model: a frozen dataclass.
+
+    Its fields are arrays, finite numbers, text, None, other models, or tuples of these. Its class is found by its
+    name when it is read back, so the name must be unique.
+    """
+
+    classes: ClassVar[dict[str, type["Fitted"]]] = {}
+
+    def __init_subclass__(cls) -> None:
+        cls.classes[cls.__name__] = cls
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """Return predictions, a row for each row of `x`."""
+        raise NotImplementedError
+
+
+def of_fold(repeat: int, fold: int) -> str:
+    """Return the name of the model that did not see this fold."""
+    return f"r{repeat}f{fold}"
+
+
+def save(model: Fitted, folder: Path, name: str) -> None:
+    """Write a model; the same model gives the same bytes."""
+    arrays: dict[str, np.ndarray] = {}
+    tree = _packed(model, arrays, folder)
+    with atomic(folder / f"{name}.npz") as temporary:
+        np.savez(temporary, allow_pickle=False, **arrays)
+    write_json(tree, folder / f"{name}.json")
+
+
+def load(folder: Path, name: str) -> Any:
+    """Return a model that `save` wrote; raises PodiumError naming the file that is missing or damaged."""
+    path = folder / f"{name}.json"
+    if not path.exists():
+        raise PodiumError(f"{path}: there is no such model; run `dvc repro` to fit it")
+    try:
+        tree = json.loads(path.read_text(encoding="utf-8"))
+        with np.load(path.with_suffix(".npz"), allow_pickle=False) as archive:
+            arrays = {key: archive[key] for key in archive.files}  # a damaged member fails its CRC
+        return _unpacked(tree, arrays, folder)
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise PodiumError(f"{path}: not a readable model ({str(error).partition(chr(10))[0]}); fit it again") from None
+
+
+def names(folder: Path) -> list[str]:
+    """Return the sorted names of the models in a folder."""
+    return sorted(path.stem for path in folder.glob("*.npz"))
+
+
+def _packed(value: Any, arrays: dict[str, np.ndarray], folder: Path) -> Any:
+    """Return JSON for a field's value; arrays go into `arrays`, or into a file of their own."""
+    if isinstance(value, Fitted):
+        parts = {field.name: _packed(getattr(value, field.name), arrays, folder) for field in fields(value)}  # type: ignore[arg-type]  # a dataclass
+        return {"model": type(value).__name__, "fields": parts}
+    if isinstance(value, np.ndarray):
+        if value.nbytes >= _LARGE:
+            return {"file": _write_large(value, folder)}
+        arrays[f"{len(arrays):03d}"] = value
+        return {"array": f"{len(arrays) - 1:03d}"}
+    if isinstance(value, tuple):
+        return [_packed(item, arrays, folder) for item in value]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _unpacked(tree: Any, arrays: Mapping[str, np.ndarray], folder: Path) -> Any:
+    if isinstance(tree, list):
+        return tuple(_unpacked(item, arrays, folder) for item in tree)
+    if not isinstance(tree, dict):
+        return tree
+    if "array" in tree:
+        return arrays[tree["array"]]
+    if "file" in tree:
+        return _read_large(folder / tree["file"])
+    parts = {name: _unpacked(part, arrays, folder) for name, part in tree["fields"].items()}
+    return Fitted.classes[tree["model"]](**parts)
+
+
+def _write_large(array: np.ndarray, folder: Path) -> str:
+    """Write an array whose file is named by its content, unless it is there; returns the file's name."""
+    array = np.ascontiguousarray(array)
+    name = f"{_content(array)}.npy"
+    if not (folder / name).exists():
+        with atomic(folder / name) as temporary:
+            np.save(temporary, array, allow_pickle=False)
+    return name
+
+
+def _read_large(path: Path) -> np.ndarray:
+    mapped: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    if _content(mapped) != path.stem:
+        raise ValueError(f"{path.name} is damaged")
+    return mapped
+
+
+def _content(array: np.ndarray) -> str:
+    """Return 32 hexadecimal digits that stand for an array's shape, dtype and values."""
+    hasher = hashlib.sha256(f"{array.shape} {array.dtype.str}".encode())
+    hasher.update(array.reshape(-1).view(np.uint8).data)
+    return hasher.hexdigest()[:32]

@@ -1,0 +1,83 @@
+"""What heads are fitted on: the rows, the folds and the features of some backbones."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from podium import paths
+from podium.contracts import features, models
+from podium.contracts.dataset import Dataset
+from podium.contracts.models import Fitted
+from podium.contracts.scores import Scores
+from podium.contracts.tables import FOLDS
+from podium.fitting.crossfit import Keep, cross_fit, in_memory
+from podium.fitting.member import Member
+from podium.fitting.row_features import RowFeatures, fused, row_features, tabular
+from podium.heads import Head
+from podium.imaging.views import Views
+from podium.storage.files import atomic_folder, write_json
+from podium.tasks.vector import VectorTask
+
+ABOUT = "about.json"  # beside a member's models: what they take
+
+
+@dataclass(frozen=True)
+class FitInputs:
+    """All that heads are fitted on; features by backbone, in the views to train on and in those to predict from."""
+
+    data: Dataset
+    folds: pd.DataFrame
+    train_features: dict[str, RowFeatures]
+    predict_features: dict[str, RowFeatures]
+
+    @classmethod
+    def read(
+        cls, competition: str, backbones: Sequence[str], views: Views, splits: Sequence[str] = ("train", "test")
+    ) -> "FitInputs":
+        """Return the inputs of heads on these backbones; `splits` are those to predict."""
+        data = Dataset(paths.dataset(competition))
+        is_train, is_predicted = data.images["split"].isin(["train", "extra"]), data.images["split"].isin(splits)
+        train_features, predict_features = {}, {}
+        for backbone in backbones:
+            path = paths.features(competition, backbone)
+            table = features.read(path)
+            train_features[backbone] = row_features(table, data.images[is_train], views.train, str(path))
+            predict_features[backbone] = row_features(table, data.images[is_predicted], views.test, str(path))
+        return cls(data, FOLDS.read(data.folder / "folds.parquet"), train_features, predict_features)
+
+    def predict(
+        self,
+        task: VectorTask,
+        head: Head,
+        backbones: Sequence[str],
+        seed: int,
+        *,
+        metadata: bool = False,
+        keep: Keep = in_memory,
+    ) -> Scores:
+        """Return one head's predictions from several backbones' features, and the rows' metadata, side by side."""
+        train, predicted = (
+            fused([side[name] for name in backbones]) for side in (self.train_features, self.predict_features)
+        )
+        if metadata:
+            train, predicted = (fused([side, tabular(self.data.rows, side)]) for side in (train, predicted))
+        return cross_fit(head, task, self.data.labels, self.data.rows, self.folds, train, predicted, seed, keep)
+
+
+def fit_member(
+    inputs: FitInputs, task: VectorTask, member: Member, backbones: Sequence[str], seed: int, folder: Path
+) -> Scores:
+    """Fit a member, write its models into `folder`, and return what the saved models predict."""
+    with atomic_folder(folder) as temporary:
+
+        def keep(name: str, model: Fitted) -> Fitted:
+            models.save(model, temporary, name)
+            saved: Fitted = models.load(temporary, name)
+            return saved
+
+        predictions = inputs.predict(task, member.head, backbones, seed, metadata=member.metadata, keep=keep)
+        facts = {"backbones": list(backbones), "metadata": member.metadata, "views": member.head.views}
+        write_json(facts, temporary / ABOUT)
+    return predictions

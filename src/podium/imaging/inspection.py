@@ -1,0 +1,65 @@
+"""Opening every image of a competition once: what can be read, what it looks like, and what nobody uses."""
+
+import os
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from tqdm import tqdm
+
+from podium.errors import PodiumError
+from podium.imaging.duplicates import perceptual_hash
+from podium.imaging.images import SUFFIXES, Reader, UnreadableImageError
+from podium.storage.raw import Raw
+
+
+def open_images(images: pd.DataFrame, raw: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the images that can be read, and the others with a `reason`.
+
+    Readable ones get columns width, height, digest and hash. Raises PodiumError where not one can be read.
+    """
+    with Reader(raw) as reader, ThreadPoolExecutor(os.cpu_count()) as pool:
+
+        def inspect(source: str) -> dict[str, Any]:
+            try:
+                pixels, digest = reader.read_with_digest(source)
+            except UnreadableImageError as error:
+                return {"width": 0, "height": 0, "digest": "", "hash": "", "reason": str(error)}
+            size = {"width": pixels.shape[1], "height": pixels.shape[0], "digest": digest}
+            return size | {"hash": perceptual_hash(pixels), "reason": ""}
+
+        inspected = pool.map(inspect, images["source"])
+        facts = list(tqdm(inspected, total=len(images), desc="prepare", unit="image", disable=None))
+    opened = images.reset_index(drop=True).join(pd.DataFrame(facts))
+    is_readable = opened["reason"] == ""
+    if not is_readable.any():
+        first = "" if opened.empty else f"; the first: {opened['source'][0]}: {opened['reason'][0]}"
+        raise PodiumError(f"{raw}: not one of {len(opened)} images can be read{first}")
+    quarantined = opened.loc[~is_readable, ["image_id", "row_id", "source", "reason"]]
+    return opened[is_readable].drop(columns="reason"), quarantined
+
+
+def unused_images(raw: Path, images: pd.DataFrame) -> dict[str, Any]:
+    """Return how many image files no row names, and the first few: of another kind, or forgotten by a template."""
+    with Raw(raw) as files:
+        sources = {source for source in files.sources() if source.lower().endswith(SUFFIXES)}
+    # A row of a sprite sheet uses the sheet.
+    unused = sorted(sources - set(images["source"]) - set(images["source"].str.rpartition("#")[0]))
+    return {"unused_images": len(unused), "first_unused_images": unused[:5]}
+
+
+def audit(rows: pd.DataFrame, images: pd.DataFrame, quarantined: pd.DataFrame, unlabelled: pd.Series) -> dict[str, Any]:
+    """Return what a competitor should know of the images, as JSON."""
+    sizes = Counter(f"{width}x{height}" for width, height in zip(images["width"], images["height"], strict=True))
+    twins = images.sort_values("image_id").groupby("digest")["image_id"].agg(list)
+    return {
+        "rows": dict(Counter(rows["split"])),
+        "images": dict(Counter(images["split"])),
+        "quarantined": quarantined.sort_values("image_id").to_dict("records"),
+        "rows_without_image": sorted(set(rows["row_id"]) - set(images["row_id"])),
+        "rows_without_label": sorted(unlabelled),
+        "sizes": dict(sizes.most_common(20)),
+        "duplicates": sorted(group for group in twins if len(group) > 1),
+    }
