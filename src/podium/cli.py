@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     tune = commands.add_parser("tune", help="look for better settings of one head; nothing is extracted again")
     tune.add_argument("name", metavar="MEMBER", help="one of params.yaml's members or fusions")
     tune.add_argument("--trials", type=int, default=30, help="how many more settings to try (default: 30)")
-    commands.add_parser("ledger", help="show the uploads, CV against leader board, and the two final picks")
+    commands.add_parser("ledger", help="show the uploads, CV against leaderboard, and the two final picks")
     commands.add_parser("leaks", help="look for copies, shared groups and telling metadata; say what each model saw")
     prune = commands.add_parser("prune", help="list cached rows and outputs that no params name any more")
     prune.add_argument("--yes", action="store_true", help="remove them")

@@ -52,24 +52,38 @@ class Imports(Frozen):
     """Tables made elsewhere: predictions that join the bank, and features that heads take like a backbone's."""
 
     predictions: dict[str, Path] = Field(default_factory=dict)
+    """Name -> CSV or Parquet file of predictions, by row_id."""
     features: dict[str, Path] = Field(default_factory=dict)
+    """Name -> HDF5, CSV or Parquet file of features, by image_id."""
 
 
 class Params(Frozen):
     """params.yaml: every choice that changes a number. Every key is required, because DVC tracks it."""
 
     competition: str
+    """A file of competitions/, without .yaml."""
     seed: int = Field(ge=0)
+    """Of folds, heads and networks."""
     limit: int | None = Field(ge=1)
+    """Rows to use, for a quick trial; null: all."""
     folds: Folds
+    """How training rows are split."""
     views: Views
+    """The views of each image to train on, and to predict from."""
     backbones: dict[str, Backbone]
-    finetunes: dict[str, Finetune] = Field(default_factory=dict)  # each is a backbone, too, of members and fusions
+    """Frozen networks whose features heads are fitted on."""
+    finetunes: dict[str, Finetune] = Field(default_factory=dict)
+    """Networks trained once a fold; each is a backbone of members and fusions, too."""
     members: dict[str, Member]
+    """One head on one backbone each."""
     fusions: dict[str, Member]
+    """One head on several backbones' features each."""
     imports: Imports = Imports()
-    ensemble: dict[str, Ensemble]  # by method; of several, the referee chooses one
+    """Predictions and features made elsewhere."""
+    ensemble: dict[str, Ensemble]
+    """Methods with their settings; of several, the one chosen by `auto`'s rule on cross-fitted scores."""
     submission: Submission
+    """What is done to predictions on the way out."""
 
     def models(self) -> dict[str, Member]:
         """Return every model that is fitted here, sorted by name."""
@@ -87,13 +101,21 @@ class Competition(Frozen):
     """
 
     title: str
+    """For people."""
     source: Source
+    """Where the raw data comes from."""
     layout: Layout
+    """How the raw files say which image has which label."""
     task: Task
+    """What is to be predicted."""
     metric: str
-    metrics: tuple[str, ...]  # reported beside the official one
-    holdout: Holdout | None  # null where the competition gives its own test rows
+    """The official metric, which ensembles are fitted by."""
+    metrics: tuple[str, ...]
+    """Reported beside the official one."""
+    holdout: Holdout | None
+    """The labelled rows kept back as test rows; null where the competition has test rows of its own."""
     submission: Sample
+    """The form of the submission."""
 
     def all_metrics(self) -> tuple[str, ...]:
         """Return the official metric, then those reported beside it."""
@@ -104,7 +126,9 @@ class Config(Frozen):
     """Both files, checked against each other."""
 
     params: Params
+    """params.yaml."""
     competition: Competition
+    """The competition that it names."""
 
 
 def scoring(config: Config) -> Scoring:

@@ -2,7 +2,7 @@
 
 
 class PodiumError(Exception):
-    """A user's mistake, told in one line: the file, the key or row, and the valid choices.
+    """A user's mistake, in one line: the file, the key or row, and the valid choices.
 
     The command line prints it without a traceback and exits with code 2.
     """

@@ -1,4 +1,4 @@
-"""From the gate to the leader board, by Kaggle's own client against a local server."""
+"""From the gate to the leaderboard, by Kaggle's own client against a local server."""
 
 import json
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""score: the local leader board."""
+"""score: the local leaderboard."""
 
 import json
 

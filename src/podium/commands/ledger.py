@@ -21,7 +21,7 @@ class Picks:
 
 
 def run(config: Config) -> None:
-    """Print the uploads of the competition, how CV and leader board go together, and the two final picks."""
+    """Print the uploads of the competition, how CV and leaderboard go together, and the two final picks."""
     name = config.params.competition
     own = leaderboard.of(name, paths.LEADERBOARD)
     if own.empty:
@@ -48,8 +48,8 @@ def _correlation(own: pd.DataFrame) -> str:
     pearson = both["cross_fitted"].corr(both["public"])
     ranks = both["cross_fitted"].rank().corr(both["public"].rank())
     if len(both) < _ENOUGH or pd.isna(pearson):
-        return f"CV against leader board: {len(both)} uploads have both scores, too few (or too equal) to correlate"
-    return f"CV against leader board over {len(both)} uploads: correlation {pearson:+.2f}, of ranks {ranks:+.2f}"
+        return f"CV against leaderboard: {len(both)} uploads have both scores, too few (or too equal) to correlate"
+    return f"CV against leaderboard over {len(both)} uploads: correlation {pearson:+.2f}, of ranks {ranks:+.2f}"
 
 
 def _choice(chosen: Picks) -> str:

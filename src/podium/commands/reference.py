@@ -1,8 +1,11 @@
 """`podium reference`: every key of params.yaml and of a competition's YAML, from the models that check them."""
 
+import ast
 import inspect
+import textwrap
 import types
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
@@ -81,14 +84,31 @@ def text() -> str:
 
 def _section(level: str, title: str, model: Any) -> str:
     fields = "\n".join(_rows(model))
-    table = f"\n\n| key | value | default |\n|---|---|---|\n{fields}" if fields else ""
+    table = f"\n\n| key | value | default | |\n|---|---|---|---|\n{fields}" if fields else ""
     return f"{level} {title}\n\n{inspect.getdoc(model)}{table}"
 
 
 def _rows(model: Any) -> Iterator[str]:
+    meanings = _meanings(model)
     for name, field in model.model_fields.items():
         default = "" if field.is_required() else f"`{_plain(field.get_default(call_default_factory=True))}`"
-        yield f"| `{name}` | {_described(field).replace('|', chr(92) + '|')} | {default} |"
+        value, meaning = (text.replace("|", "\\|") for text in (_described(field), meanings[name]))
+        yield f"| `{name}` | {value} | {default} | {meaning} |"
+
+
+def _meanings(model: Any) -> dict[str, str]:
+    """Return field -> the docstring below it, of a model and its bases; raises KeyError where a field has none.
+
+    pydantic's `use_attribute_docstrings` would read the sources at every start of every command: 0.3 s.
+    """
+    found = {}
+    for base in reversed(inspect.getmro(model)):
+        if issubclass(base, Frozen):
+            [body] = ast.parse(textwrap.dedent(inspect.getsource(base))).body
+            for field, text in pairwise(body.body):  # type: ignore[attr-defined]  # it is a class
+                if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr):
+                    found[ast.unparse(field.target)] = ast.literal_eval(text.value)
+    return found
 
 
 def _described(field: FieldInfo) -> str:

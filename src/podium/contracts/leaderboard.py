@@ -1,4 +1,4 @@
-"""leaderboard.csv: a line per upload, with what cross-validation and the leader board said. It belongs in git."""
+"""leaderboard.csv: a line per upload, with what cross-validation and the leaderboard said. It belongs in git."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -27,7 +27,9 @@ class Sample(Frozen):
     """The sample submission: a file of the raw data, or the columns (the id's first) of one that prepare makes."""
 
     sample: str | None = None
+    """The sample submission: a file or `archive#member` of the raw data; null: one is made."""
     columns: tuple[str, ...] = ("id", "label")
+    """The columns of the sample that is made, the id's first."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def check(path: Path, sample: pd.DataFrame, cell_specs: Mapping[str, CellSpec], 
 
 
 def _text(path: Path, where: str) -> str:
-    """Return the whole file as text; the first thing that is no plain CSV text is told."""
+    """Return the whole file as text; raises PodiumError at the first thing that is no plain CSV text."""
     if not path.is_file():
         raise PodiumError(f"{where}: there is no such file")
     if path.stat().st_size > MOST_BYTES:

@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Engine:
-    """Runs one network on batches of one fixed shape, so that an image's features do not depend on its company."""
+    """Runs one network on batches of one fixed shape, so that an image's features are independent of the rest of the batch."""
 
     @classmethod
     def suits(cls) -> bool:

@@ -21,10 +21,15 @@ class Ensemble(Base):
     """
 
     rounds: int = Field(100, ge=1)
+    """Steps of the search."""
     best: int | None = Field(None, ge=1)
+    """Choose among so many members of the lowest loss; null: among all."""
     bags: int = Field(1, ge=1)
-    fraction: float = Field(0.5, gt=0, le=1)  # of the members, for each of several bags
+    """Searches whose weights are averaged, each among a random `fraction` of the members."""
+    fraction: float = Field(0.5, gt=0, le=1)
+    """The share of the members in each of several bags."""
     negative: bool = False
+    """Whether a member may get a weight below zero."""
 
     def fit(self, members: np.ndarray, y: np.ndarray, *, loss: EnsembleObjective, seed: int) -> Blend:
         """Return the blend whose weights are how often each member was chosen; the path is the first bag's."""

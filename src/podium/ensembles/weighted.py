@@ -15,7 +15,8 @@ class Ensemble(Base):
     A pattern search (Hooke and Jeeves 1961) over the simplex: it needs no gradient, so any metric will do.
     """
 
-    precision: float = Field(1e-3, gt=0, lt=1)  # the last step, as a share of the blend
+    precision: float = Field(1e-3, gt=0, lt=1)
+    """The last step of the search, as a share of the blend."""
 
     def fit(self, members: np.ndarray, y: np.ndarray, *, loss: EnsembleObjective, seed: int) -> Blend:  # noqa: ARG002  # deterministic
         """Return the blend of the weights found, none of them negative."""

@@ -12,9 +12,16 @@ class Backbone(Frozen):
     """A pretrained network and all that changes its features."""
 
     network: str
-    pooling: str | None = None  # None: the network's own
-    layers: tuple[str, ...] = ()  # none: the last feature map
+    """A name of the table of networks."""
+    pooling: str | None = None
+    """How a feature map becomes a vector; null: the network's own way."""
+    layers: tuple[str, ...] = ()
+    """The feature maps to pool, side by side; none: the last one."""
     resize: Resize = Resize()
+    """How an image becomes the network's input."""
     engine: Literal["auto", "keras", "openvino", "numpy"] = "auto"
+    """What runs the network; `auto`: OpenVINO on a CPU, Keras on a GPU."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Of weights and activations; `auto`: the fastest that the machine computes at full speed."""
     batch: int = Field(32, ge=1)
+    """Images a batch."""

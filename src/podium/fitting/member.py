@@ -12,6 +12,10 @@ class Member(Frozen):
     """One head on one backbone, or (a fusion) on several backbones' concatenated features."""
 
     backbones: tuple[str, ...] = Field(min_length=1)
+    """Names of backbones, finetunes or imported features; a member of `members` has one."""
     head: Head
-    metadata: bool = False  # the competition's metadata columns, numbers, as features beside the images'
-    select: Literal["all", "forward"] = "all"  # forward: only those backbones that help, by out-of-fold loss
+    """The head, by its name and settings."""
+    metadata: bool = False
+    """Whether the competition's metadata columns, which are numbers, join the images' features."""
+    select: Literal["all", "forward"] = "all"
+    """`forward` takes only those backbones that lower the out-of-fold loss, one at a time."""

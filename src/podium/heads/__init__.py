@@ -50,9 +50,12 @@ class Head(Frozen):
     space: ClassVar[dict[str, Range]] = {}  # the fields that are worth tuning
     is_linear: ClassVar[bool] = False  # in its logits, or values: then class activation maps are exact
 
-    seeds: int = Field(1, ge=1)  # how many models, equal but for their seed, are averaged
-    views: Literal["rows", "mean"] = "rows"  # an image's views: rows of their own, or their mean features as one row
-    refit: Literal["folds", "full"] = "folds"  # test rows: the mean of the folds' models, or one model of all rows
+    seeds: int = Field(1, ge=1)
+    """Models that differ in their seed only and are averaged."""
+    views: Literal["rows", "mean"] = "rows"
+    """An image's views are rows of their own, or one row of their mean features."""
+    refit: Literal["folds", "full"] = "folds"
+    """Test rows are predicted by the mean of the folds' models, or by one model of all rows."""
 
     def fit(self, data: Training) -> Fitted:
         """Fit everything (scaler, PCA, calibration, early stopping) on the given rows only.

@@ -72,7 +72,7 @@ class _Point:
 
 
 class _Problem:
-    """The data of one fit, and what its steps so far have told of the loss's curvature."""
+    """The data of one fit, and what its steps so far show of the loss's curvature."""
 
     def __init__(self, x: np.ndarray, y: np.ndarray, weight: np.ndarray, *, is_softmax: bool) -> None:
         self.x, self.y, self.is_softmax = x, y, is_softmax

@@ -37,7 +37,9 @@ class Views(Frozen):
     """The views of each image that heads are trained on, and those that predictions are averaged over."""
 
     train: tuple[str, ...] = Field(("identity",), min_length=1)
+    """Views that heads are trained on."""
     test: tuple[str, ...] = Field(("identity",), min_length=1)
+    """Views whose predictions are averaged, of out-of-fold and test rows alike."""
 
 
 def apply(image: np.ndarray, operation: str, parameters: Mapping[str, Any]) -> np.ndarray:

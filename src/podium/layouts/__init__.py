@@ -46,8 +46,11 @@ class Layout(Frozen):
     """
 
     group: str | None = None
+    """A column: rows of one group share a fold; null: each row is a group of its own."""
     weight: str | None = None
+    """A column of positive weights of rows; null: all weigh the same."""
     metadata: tuple[str, ...] = ()
+    """Columns that stay with the rows beside their targets."""
 
     def read(self, folder: Path) -> Listing:
         """Return the listing of the raw data in `folder`; raises PodiumError naming file and column."""

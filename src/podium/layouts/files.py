@@ -18,14 +18,18 @@ class Part(Frozen):
     """
 
     images: str
+    """The pattern of the sources; its parts in braces are columns, and `path` is the whole."""
     id: str = "id"
+    """The image's id: a template over the columns, or one of them."""
     row: str | None = None
+    """The template of the row's id where a row has several images; null: each image is a row."""
 
 
 class Layout(Base, Part):
     """Files whose names tell their labels, and `test`: those to predict, where the competition has some."""
 
     test: Part | None = None
+    """The images to predict, where the competition has some."""
 
     def read(self, folder: Path) -> Listing:
         """Return the listing; raises PodiumError naming the key and an image that does not fit."""

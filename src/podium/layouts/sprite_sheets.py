@@ -16,7 +16,9 @@ class Part(Frozen):
     """Sheets of equal height (sources: `file` or `archive#member`), and a JSON list with one label per row of them."""
 
     sheets: tuple[str, ...]
+    """The sheets' sources."""
     labels: str
+    """The source of a JSON list with one label per row of the sheets."""
 
 
 class Layout(Base):
@@ -26,8 +28,11 @@ class Layout(Base):
     """
 
     train: Part
+    """The sheets to train on."""
     test: Part | None = None
+    """The sheets to predict."""
     classes: tuple[str, ...] = ()
+    """Names of the labels 0, 1, ..."""
 
     def read(self, folder: Path) -> Listing:
         """Return the listing; raises PodiumError naming the file, the key and what there is."""

@@ -23,23 +23,31 @@ class Part(Frozen):
     """
 
     table: str
+    """The source of the table: a file or `archive#member`."""
     separator: csv_table.Separator = "comma"
+    """What stands between cells."""
     columns: tuple[str, ...] = ()
+    """Names of the columns of a table without a header."""
     id: str = "id"
+    """The image's id: a template over the columns, or one of them."""
     image: str | tuple[str, ...]
+    """The image's source, or several: templates over the columns; may end in `.*`."""
     row: str | None = None
+    """The template of the row's id where several lines belong to one row."""
 
 
 class TestPart(Part):
     """A table of rows to predict. A sample submission has made-up labels, so none are read unless `labelled`."""
 
     labelled: bool = False
+    """Whether the table has the labels, which then are held out."""
 
 
 class Layout(Base, Part):
     """A table of labelled images, and `test`: one of those to predict, where the competition has one."""
 
     test: TestPart | None = None
+    """The table of the rows to predict, where the competition has one."""
 
     def read(self, folder: Path) -> Listing:
         """Return the listing; raises PodiumError naming the file, the key and the columns that there are."""

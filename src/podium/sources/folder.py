@@ -11,6 +11,7 @@ class Source(Base):
     """A folder of the user's own; files whose name begins with a dot stay behind."""
 
     path: Path
+    """The folder."""
 
     def download(self, folder: Path) -> None:
         """Copy every file below `path`; raises PodiumError where there is none."""

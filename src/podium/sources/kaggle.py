@@ -19,6 +19,7 @@ class Source(Base):
     resumes: ClassVar[bool] = True
 
     competition: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    """The competition's name in its address."""
 
     def download(self, folder: Path) -> None:
         """Put the competition's zip into `folder`, every member's checksum verified.

@@ -1,4 +1,4 @@
-"""Kaggle's official client, with its failures told in one line each. Credentials follow the client's own rules."""
+"""Kaggle's official client, with one line for each of its failures. Credentials follow the client's own rules."""
 
 import contextlib
 import io

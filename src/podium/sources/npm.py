@@ -20,8 +20,11 @@ class Source(Base):
     """One package, pinned by version and integrity (`sha512-` and Base64); npm's own settings and cache apply."""
 
     package: Annotated[str, Field(pattern=r"^(@[a-z0-9][a-z0-9._-]*/)?[a-z0-9][a-z0-9._-]*$")]
+    """The package's name."""
     version: Annotated[str, Field(pattern=r"^[0-9][0-9A-Za-z.+-]*$")]
+    """Its exact version."""
     integrity: Annotated[str, Field(pattern=r"^sha512-[A-Za-z0-9+/]{86}==$")]
+    """SHA-512 of the tarball, as the registry writes it."""
 
     def download(self, folder: Path) -> None:
         """Put the package's tarball into `folder`; raises PodiumError when npm fails or the hash differs."""

@@ -18,8 +18,11 @@ class Source(Base):
     """One wheel, pinned by version and SHA-256; pip's own settings and cache apply."""
 
     package: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    """The package's name."""
     version: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.!+_-]*$")]
+    """Its exact version."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    """Of the file."""
 
     def download(self, folder: Path) -> None:
         """Put the wheel into `folder`, whole; raises PodiumError when pip fails or the hash differs."""

@@ -26,8 +26,11 @@ class Source(Base):
     resumes: ClassVar[bool] = True
 
     url: Annotated[str, Field(pattern=r"^https?://[^/]+/.+$")]
+    """The file's address."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    """Of the file."""
     file: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$")] | None = None
+    """The name that the file gets; null: the last part of the address."""
 
     def download(self, folder: Path) -> None:
         """Put the file into `folder`; raises PodiumError when the server refuses, breaks off or sends another file."""

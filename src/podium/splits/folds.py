@@ -25,11 +25,17 @@ class Folds(Frozen):
     """How rows are split; `file` names a folds table of the user's own instead."""
 
     scheme: FoldScheme = "stratified"
+    """What each fold has an equal share of; see docs/folds.md."""
     k: int = Field(5, ge=2)
+    """Folds."""
     repeats: int = Field(1, ge=1)
+    """Times that all rows are split anew."""
     file: Path | None = None
-    time: str | None = None  # the metadata column that the scheme `time` goes by
-    near_duplicates: int | None = Field(None, ge=0, le=64)  # bits of 256: pictures that differ in no more share a fold
+    """A CSV with row_id, fold and perhaps repeat, instead of the scheme."""
+    time: str | None = None
+    """The metadata column that the scheme `time` goes by."""
+    near_duplicates: int | None = Field(None, ge=0, le=64)
+    """Bits of 256: pictures whose hashes differ in no more share a fold; null: only exact copies do."""
 
 
 @dataclass(frozen=True)

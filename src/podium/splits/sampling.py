@@ -16,8 +16,11 @@ class Holdout(Frozen):
     """The part of the labelled rows that the competition itself keeps back as its test set."""
 
     fraction: float = Field(gt=0, lt=1)
+    """The share of the rows."""
     stratify: tuple[str, ...] = ()
+    """Columns whose combinations are held out in equal shares."""
     seed: int = 0
+    """Of the choice."""
 
 
 def strata(columns: pd.DataFrame) -> pd.Series:

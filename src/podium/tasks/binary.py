@@ -20,11 +20,16 @@ class Task(ExclusiveTask):
 
     kind: ClassVar[str] = "binary"
 
-    target: str  # a column of the competition's labels
-    above: float | None = None  # positive where the column exceeds this number
-    positive: str | None = None  # positive where the column is this label; without either, it holds 0 and 1
-    answer: Literal["probability", "label"] = "probability"  # what the submission asks for
-    threshold: Literal["half", "learnt"] = "half"  # learnt suits a metric that takes labels, and no other
+    target: str
+    """A column of the competition's labels."""
+    above: float | None = None
+    """Positive where the column exceeds this number."""
+    positive: str | None = None
+    """Positive where the column is this label; without `above` and `positive`, it holds 0 and 1."""
+    answer: Literal["probability", "label"] = "probability"
+    """What the submission asks for."""
+    threshold: Literal["half", "learnt"] = "half"
+    """`learnt` suits a metric that takes labels, and no other."""
 
     @model_validator(mode="after")
     def _one_rule(self) -> Self:

@@ -20,9 +20,12 @@ class Task(ExclusiveTask):
 
     kind: ClassVar[str] = "multiclass"
 
-    target: str | None = None  # a column of the competition's labels
-    targets_of: tuple[str, ...] = ()  # instead: columns of which each row has 1 in one and 0 in the others
-    top: int = Field(1, ge=1)  # how many labels a submission of one column names, the likeliest first
+    target: str | None = None
+    """A column of the competition's labels."""
+    targets_of: tuple[str, ...] = ()
+    """Instead: columns of which each row has 1 in one and 0 in the others."""
+    top: int = Field(1, ge=1)
+    """How many labels a submission of one column names, the likeliest first."""
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:

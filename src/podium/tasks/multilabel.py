@@ -20,10 +20,14 @@ class Task(ProbabilityTask):
 
     kind: ClassVar[str] = "multilabel"
 
-    target: str | None = None  # a column of names with `separator` between; an empty text is a row without labels
+    target: str | None = None
+    """A column of names with `separator` between; an empty text is a row without labels."""
     separator: str = Field(" ", min_length=1)
-    targets_of: tuple[str, ...] = ()  # instead: columns that hold 0 and 1
-    threshold: Literal["half", "learnt"] = "half"  # learnt suits a metric that takes labels, and no other
+    """What stands between names."""
+    targets_of: tuple[str, ...] = ()
+    """Instead: columns that hold 0 and 1."""
+    threshold: Literal["half", "learnt"] = "half"
+    """`learnt` suits a metric that takes labels, and no other."""
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:

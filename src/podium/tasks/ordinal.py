@@ -27,9 +27,12 @@ class Task(ValueTask):
 
     kind: ClassVar[str] = "regression"
 
-    target: str  # a column of the competition's labels
+    target: str
+    """A column of the competition's labels."""
     low: int
+    """The lowest grade."""
     high: int
+    """The highest grade."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:

@@ -17,7 +17,8 @@ class Task(ValueTask):
 
     kind: ClassVar[str] = "regression"
 
-    target: str  # a column of the competition's labels
+    target: str
+    """A column of the competition's labels."""
 
     def encode(self, rows: pd.DataFrame, where: str) -> Encoded:
         """Return `y`, NaN where unknown; there are no labels."""

@@ -20,35 +20,63 @@ class Finetune(Frozen):
     """
 
     network: str
-    options: dict[str, Any] = Field(default_factory=dict)  # of a preset, such as its width
-    pooling: str | None = None  # of a pretrained network; None: its own
-    layers: tuple[str, ...] = ()  # of a pretrained network: the maps that are pooled; none: the last
+    """A name of the table of networks, or a preset to train from scratch."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Settings of a preset, such as its width."""
+    pooling: str | None = None
+    """How a pretrained network's feature map becomes a vector; null: its own way."""
+    layers: tuple[str, ...] = ()
+    """The maps of a pretrained network that are pooled; none: the last."""
     resize: Resize = Resize()
+    """How an image becomes the network's input."""
     augment: Augmentation = Augmentation()
-    seed: int = Field(0, ge=0)  # beside the competition's: another number, another model
+    """Random changes of the images of a batch, in this order."""
+    seed: int = Field(0, ge=0)
+    """Beside the competition's: another number, another model."""
 
     epochs: int = Field(10, ge=1)
-    head_epochs: int | None = Field(None, ge=0)  # of the head alone; None: 1, and 0 from scratch
-    unfreeze: tuple[str, ...] = ()  # the first of the network's layers that is trained, by phase; none: all of them
+    """Passes over the training images, in all phases together."""
+    head_epochs: int | None = Field(None, ge=0)
+    """Epochs that train the head alone; null: 1 of a pretrained network, 0 from scratch."""
+    unfreeze: tuple[str, ...] = ()
+    """By phase, the first of the network's layers that is trained; none: all are."""
     learning_rate: float = Field(1e-3, gt=0)
-    head_learning_rate: float = Field(1e-2, gt=0)  # of the head alone
-    layer_decay: float = Field(1.0, gt=0, le=1)  # of the learning rate, by each layer further from the head
+    """The highest of a phase."""
+    head_learning_rate: float = Field(1e-2, gt=0)
+    """That of the head alone."""
+    layer_decay: float = Field(1.0, gt=0, le=1)
+    """What the learning rate is multiplied by, for each layer further from the head."""
     schedule: Literal["cosine", "constant"] = "cosine"
-    warmup_fraction: float = Field(0.1, ge=0, lt=1)  # the part of a phase in which the rate rises from 0
-    weight_decay: float = Field(1e-2, ge=0)  # of kernels; decoupled (AdamW)
-    clip_norm: float | None = Field(None, gt=0)  # of all gradients together
+    """Of the learning rate within a phase."""
+    warmup_fraction: float = Field(0.1, ge=0, lt=1)
+    """The part of a phase in which the learning rate rises from 0."""
+    weight_decay: float = Field(1e-2, ge=0)
+    """Of kernels; decoupled (AdamW)."""
+    clip_norm: float | None = Field(None, gt=0)
+    """The greatest norm of all gradients together; null: any."""
 
     batch: int = Field(32, ge=1)
-    accumulate: int = Field(1, ge=1)  # batches to a step
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"  # auto: float32, and bfloat16 on a GPU
-    batch_norm: Literal["frozen", "train"] | None = None  # None: frozen, and train from scratch
-    dropout: float = Field(0.2, ge=0, lt=1)  # of the features, before the head
-    ema: float | None = Field(None, gt=0, lt=1)  # momentum of the weights' moving average, which then predicts
+    """Images a batch."""
+    accumulate: int = Field(1, ge=1)
+    """Batches to a step of the optimiser."""
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """`auto`: float32, and bfloat16 on a GPU."""
+    batch_norm: Literal["frozen", "train"] | None = None
+    """null: frozen in a pretrained network, trained from scratch."""
+    dropout: float = Field(0.2, ge=0, lt=1)
+    """Of the features, before the head."""
+    ema: float | None = Field(None, gt=0, lt=1)
+    """Momentum of the weights' moving average, which then predicts; null: the last weights do."""
     label_smoothing: float = Field(0.0, ge=0, lt=1)
-    class_weight: Literal["balanced"] | dict[str, float] | None = None  # by label
-    sampling: Literal["uniform", "balanced"] = "uniform"  # each image once an epoch, or every class as often
-    patience: int | None = Field(None, ge=1)  # epochs without a better loss of one of `inner` parts, never learnt from
+    """The probability that is taken from the label and spread over the others."""
+    class_weight: Literal["balanced"] | dict[str, float] | None = None
+    """Weights of rows by label, or `balanced`: all classes weigh the same."""
+    sampling: Literal["uniform", "balanced"] = "uniform"
+    """`uniform` shows each image once an epoch, `balanced` every class as often."""
+    patience: int | None = Field(None, ge=1)
+    """Stop after so many epochs without a better loss of one of `inner` parts; null: never."""
     inner: int = Field(6, ge=2)
+    """Parts of the training rows, of which early stopping holds one out."""
 
     @field_validator("unfreeze", mode="before")
     @classmethod

@@ -35,6 +35,7 @@ class _View(Operation):
     view: ClassVar[str]
 
     chance: float = Field(0.5, ge=0, le=1)
+    """That a picture is changed."""
 
     def apply(self, images: Any, targets: Any, rng: np.random.Generator) -> tuple[Any, Any]:
         """See Operation."""
@@ -70,6 +71,7 @@ class Crop(_Affine):
     """Pad by `share` of the side and cut the picture out anywhere: a shift by whole pixels, so nothing is blurred."""
 
     share: float = Field(0.125, gt=0, le=0.5)
+    """The most that is cut off, of the side."""
 
     def matrices(self, n: int, px: int, rng: np.random.Generator) -> np.ndarray:
         """See _Affine."""
@@ -81,6 +83,7 @@ class Shift(_Affine):
     """Move by up to `share` of the side, along either side."""
 
     share: float = Field(0.1, gt=0, le=0.5)
+    """The furthest move, of the side."""
 
     def matrices(self, n: int, px: int, rng: np.random.Generator) -> np.ndarray:
         """See _Affine."""
@@ -91,6 +94,7 @@ class Rotation(_Affine):
     """Turn by up to `degrees`, either way."""
 
     degrees: float = Field(15.0, gt=0, le=180)
+    """The largest angle, either way."""
 
     def matrices(self, n: int, px: int, rng: np.random.Generator) -> np.ndarray:  # noqa: ARG002  # an angle has no size
         """See _Affine."""
@@ -101,6 +105,7 @@ class Zoom(_Affine):
     """Enlarge or shrink by a factor between 1 - share and 1 / (1 - share), in both directions alike."""
 
     share: float = Field(0.2, gt=0, lt=1)
+    """The strongest zoom: a factor of 1 - share."""
 
     def matrices(self, n: int, px: int, rng: np.random.Generator) -> np.ndarray:  # noqa: ARG002  # it is relative
         """See _Affine."""
@@ -113,6 +118,7 @@ class Shear(_Affine):
     """Slant by up to `share` pixels a pixel, along both sides."""
 
     share: float = Field(0.1, gt=0, le=1)
+    """The strongest shear."""
 
     def matrices(self, n: int, px: int, rng: np.random.Generator) -> np.ndarray:  # noqa: ARG002  # it is relative
         """See _Affine."""
@@ -125,6 +131,7 @@ class _Blend(Operation):
     degenerate: ClassVar[str]
 
     share: float = Field(0.2, gt=0, le=1)
+    """The strongest change: a factor between 1 - share and 1 + share."""
 
     def apply(self, images: Any, targets: Any, rng: np.random.Generator) -> tuple[Any, Any]:
         """See Operation."""
@@ -136,11 +143,13 @@ class _Blend(Operation):
 class RandAugment(Operation):
     """`ops` operations for each picture, drawn from thirteen: Cubuk et al. 2019, less slow equalisation.
 
-    A shuffled batch is dealt to the operations in equal parts, so that each computes its own part alone.
+    A shuffled batch is split among the operations, each of which computes its own part only.
     """
 
     strength: float = Field(0.3, gt=0, le=1)
+    """Of each operation, from 0 to 1."""
     ops: int = Field(2, ge=1)
+    """Operations in a row."""
 
     def apply(self, images: Any, targets: Any, rng: np.random.Generator) -> tuple[Any, Any]:
         """See Operation."""
@@ -164,7 +173,9 @@ class MixUp(Operation):
     """A weighted mean of each picture with another, and of their targets (Zhang et al. 2017): beta(alpha, alpha)."""
 
     alpha: float = Field(0.2, gt=0)
+    """Of the Beta(alpha, alpha) that the share is drawn from."""
     chance: float = Field(1.0, ge=0, le=1)
+    """That a picture is mixed."""
 
     def apply(self, images: Any, targets: Any, rng: np.random.Generator) -> tuple[Any, Any]:
         """See Operation."""
@@ -180,7 +191,9 @@ class CutMix(Operation):
     """A box of another picture, and of its target as much as the box has pixels (Yun et al. 2019)."""
 
     alpha: float = Field(1.0, gt=0)
+    """Of the Beta(alpha, alpha) that the share of the area is drawn from."""
     chance: float = Field(0.5, ge=0, le=1)
+    """That a picture gets a box of another."""
 
     def apply(self, images: Any, targets: Any, rng: np.random.Generator) -> tuple[Any, Any]:
         """See Operation."""
@@ -199,7 +212,9 @@ class Erasing(Operation):
     """A box of one random colour (Zhong et al. 2017): up to `area` of the picture, up to 3 times as long as wide."""
 
     chance: float = Field(0.5, ge=0, le=1)
+    """That a box of a picture is erased."""
     area: float = Field(0.33, gt=0.02, lt=1)
+    """The largest part of the picture that is erased."""
 
     def apply(self, images: Any, targets: Any, rng: np.random.Generator) -> tuple[Any, Any]:
         """See Operation."""
@@ -240,6 +255,7 @@ class Augmentation(Frozen):
     """
 
     operations: tuple[Operation, ...] = ()
+    """In the order in which they are applied."""
 
     @model_validator(mode="before")
     @classmethod

@@ -36,7 +36,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Step:
-    """What a watcher is told after each batch; loss and metric are means since the epoch began."""
+    """Progress after each batch; loss and metric are means since the epoch began."""
 
     epoch: int  # from 0
     n_images: int  # learnt from so far, in all epochs together,
@@ -180,9 +180,9 @@ def _load(path: Path) -> tuple[Arrays, _Progress]:
 
 def _is_out_of_memory(error: Exception) -> bool:
     """Return whether a backend says so; each has an exception of its own."""
-    told = f"{type(error).__name__} {error}"
+    message = f"{type(error).__name__} {error}"
     signs = ("ResourceExhausted", "RESOURCE_EXHAUSTED", "OutOfMemory", "out of memory", "OOM")
-    return isinstance(error, MemoryError) or any(sign in told for sign in signs)
+    return isinstance(error, MemoryError) or any(sign in message for sign in signs)
 
 
 def _advice(where: str, batch: int, accumulate: int) -> str:

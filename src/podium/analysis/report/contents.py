@@ -30,7 +30,7 @@ class Scores:
         return f"{text}, {self.heldout[official]:.4f} held out" if self.heldout else text
 
     def html_table(self) -> HtmlTable:
-        """Return cross-validation beside the leader board, a line per metric."""
+        """Return cross-validation beside the leaderboard, a line per metric."""
         columns = (self.naive, self.cross_fitted, self.standard_error, self.heldout)
         lines = [[name, *(f"{part[name]:.4f}" if name in part else "" for part in columns)] for name in self.names]
         return HtmlTable(["", "naive", "cross-fitted", "±", "held out"], lines)

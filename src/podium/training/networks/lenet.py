@@ -15,6 +15,7 @@ class ScratchNetwork(networks.ScratchNetwork):
     min_px: ClassVar[int] = 16
 
     width: int = Field(1, ge=1)
+    """What the numbers of filters are multiplied by."""
 
     def build(self, px: int) -> Any:
         """See podium.training.networks."""

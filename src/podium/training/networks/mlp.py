@@ -15,6 +15,7 @@ class ScratchNetwork(networks.ScratchNetwork):
     min_px: ClassVar[int] = 4
 
     hidden: tuple[int, ...] = Field((512, 512), min_length=1)
+    """Units of each hidden layer."""
 
     def build(self, px: int) -> Any:
         """See podium.training.networks."""

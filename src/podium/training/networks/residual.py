@@ -18,7 +18,8 @@ class ScratchNetwork(networks.ScratchNetwork):
     min_px: ClassVar[int] = 16
     ends_in_map: ClassVar[bool] = True
 
-    width: int = Field(16, ge=1)  # of the first convolution, at full resolution
+    width: int = Field(16, ge=1)
+    """Filters of the first convolution, at full resolution."""
 
     def build(self, px: int) -> Any:
         """See podium.training.networks."""

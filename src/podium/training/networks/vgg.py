@@ -15,8 +15,10 @@ class ScratchNetwork(networks.ScratchNetwork):
     min_px: ClassVar[int] = 32
     ends_in_map: ClassVar[bool] = True
 
-    width: int = Field(32, ge=1)  # of the first block
+    width: int = Field(32, ge=1)
+    """Filters of the first block."""
     blocks: int = Field(5, ge=1, le=5)
+    """Blocks, each of which halves the resolution."""
 
     def build(self, px: int) -> Any:
         """See podium.training.networks."""
