@@ -48,7 +48,7 @@ print(json.dumps({"p": p.to_numpy().tolist(), "models": len(predictor.model_name
 
 
 def labelled(name: str) -> pd.DataFrame:
-    """Return the rows whose targets are known, to the competition's own leader board too."""
+    """Return the rows whose targets are known, to the competition's own leaderboard too."""
     rows = ROWS.read(paths.data(name, "rows.parquet"))
     labels = rows.attrs["labels"]
     solution = csv_table.read(paths.data(name, "solution.csv").read_bytes(), "solution.csv").set_index("row_id")["y"]

@@ -36,7 +36,7 @@ def test_unknown_labels_give_an_empty_result_and_a_note(submitted, capsys):
 
 
 def test_a_solution_of_some_rows_scores_these(submitted):
-    """As on a public leader board."""
+    """As on a public leaderboard."""
     solution = paths.data("toy", "solution/solution.csv")
     solution.write_text("\n".join(solution.read_text().splitlines()[:11]) + "\n")
     score.run(submitted.config)

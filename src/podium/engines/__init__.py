@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Engine:
-    """Runs one network on batches of one fixed shape, so that an image's features are independent of the rest of the batch."""
+    """Runs one network on batches of one fixed shape: an image's features are independent of the rest of the batch."""
 
     @classmethod
     def suits(cls) -> bool:
