@@ -6,7 +6,7 @@ from podium.commands import scores
 
 BANK = pd.DataFrame(
     {"member": ["lite_one", "b"], "log_loss": ["0.3", "0.4"], "accuracy": ["0.9", "0.8"]}
-    | {"standard_error": ["0.01", "0.02"], "weight": ["0.75", None], "seconds": [12.34, None]},
+    | {"standard_error": ["0.01", "0.02"], "weight": ["0.75", None], "seconds": [12.34, None], "MB": [1.26, 0.0]},
 )
 ENSEMBLE = {
     "naive": {"log_loss": 0.28, "accuracy": 0.91},
@@ -19,10 +19,10 @@ def test_members_then_ensemble_with_every_metric():
     """One line each, in the bank's order; a member without weight leaves its place blank."""
     text = scores.table(BANK, ENSEMBLE, {"log_loss": 0.31, "accuracy": 0.89}, ("log_loss", "accuracy"))
     assert [line.split() for line in text.splitlines()] == [
-        ["log_loss", "accuracy", "±", "weight", "seconds"],
-        ["lite_one", "0.3000", "0.9000", "0.0100", "0.7500", "12.3"],
-        ["b", "0.4000", "0.8000", "0.0200"],
-        ["-" * 22, "-" * 8, "-" * 8, "-" * 6, "-" * 6, "-" * 7],
+        ["log_loss", "accuracy", "±", "weight", "seconds", "MB"],
+        ["lite_one", "0.3000", "0.9000", "0.0100", "0.7500", "12.3", "1.3"],
+        ["b", "0.4000", "0.8000", "0.0200", "0.0"],
+        ["-" * 22, "-" * 8, "-" * 8, "-" * 6, "-" * 6, "-" * 7, "-" * 3],
         ["ensemble,", "naive", "0.2800", "0.9100"],
         ["ensemble,", "cross-fitted", "0.2900", "0.9050", "0.0120"],
         ["ensemble,", "held", "out", "0.3100", "0.8900"],

@@ -10,6 +10,7 @@ from podium import paths
 from podium.config import Config, Params, load_params
 from podium.errors import PodiumError
 from podium.features.extraction import pixel_caches, resolve_auto
+from podium.storage.files import n_bytes
 from podium.storage.rowcache import DESCRIPTION
 from podium.training.encoder import find
 from podium.training.finetuning import fingerprint, square
@@ -26,8 +27,8 @@ def run(config: Config, *, yes: bool = False) -> None:
         *(found for kind in ("features", "predictions", "models") for found in _outputs(named, kind)),
     ]
     for path, note in stale:
-        print(f"{_n_bytes(path) / 1e6:9.1f} MB  {path}  {note}")  # noqa: T201  # the answer to the command
-    total = sum(_n_bytes(path) for path, _ in stale) / 1e6
+        print(f"{n_bytes(path) / 1e6:9.1f} MB  {path}  {note}")  # noqa: T201  # the answer to the command
+    total = sum(n_bytes(path) for path, _ in stale) / 1e6
     if yes:
         for path, _ in stale:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -80,8 +81,3 @@ def _described(path: Path) -> str:
         return ", ".join(str(facts[key]) for key in ("network", "precision", "resize", "pooling"))
     except (OSError, ValueError, KeyError):
         return ""
-
-
-def _n_bytes(path: Path) -> int:
-    files = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.stat().st_size for file in files if file.is_file())

@@ -10,6 +10,7 @@ from podium import paths
 from podium.config import Config
 from podium.errors import PodiumError
 from podium.storage import csv_table, journal
+from podium.storage.files import n_bytes
 
 
 def run(config: Config) -> None:
@@ -19,6 +20,7 @@ def run(config: Config) -> None:
     ensemble, heldout = (json.loads(_bytes(path)) for path in (paths.METRICS_ENSEMBLE, paths.METRICS_HELDOUT))
     print(f"{config.competition.title}: {config.competition.metric} first\n")  # noqa: T201
     bank["seconds"] = bank["member"].map(journal.seconds(name))
+    bank["MB"] = [n_bytes(paths.models(name, member)) / 1e6 for member in bank["member"]]
     print(table(bank, ensemble, heldout, config.competition.all_metrics()))  # noqa: T201
     chosen = csv_table.read(_bytes(paths.method_table(name)), str(paths.method_table(name))).iloc[0]
     print(f"\nensemble: {chosen['method']} ({chosen['verdict']})")  # noqa: T201
@@ -28,7 +30,7 @@ def run(config: Config) -> None:
 def table(
     bank: pd.DataFrame, ensemble: dict[str, dict[str, float]], heldout: dict[str, float], metrics: tuple[str, ...]
 ) -> str:
-    """Return the text table; `bank` holds text, as its CSV does, and the seconds that each member took here."""
+    """Return the text table; `bank` holds text, as its CSV does, and seconds and MB of each member."""
     official = metrics[0]
     error = ensemble["standard_error"][official]
     ends = [
@@ -36,18 +38,19 @@ def table(
         ("ensemble, cross-fitted", ensemble["cross_fitted"], _digits(error)),
         ("ensemble, held out", heldout, ""),
     ]
-    head = ["", *metrics, "±", "weight", "seconds"]
+    head = ["", *metrics, "±", "weight", "seconds", "MB"]
     members = [
         [
             line["member"],
             *(_digits(line[metric]) for metric in metrics),
             *map(_digits, (line["standard_error"], line["weight"])),
-            "" if pd.isna(line["seconds"]) else f"{float(line['seconds']):.1f}",
+            *("" if pd.isna(line[name]) else f"{float(line[name]):.1f}" for name in ("seconds", "MB")),
         ]
         for line in bank.to_dict("records")
     ]
     wholes = [
-        [label, *(_digits(scores.get(metric)) for metric in metrics), noise, "", ""] for label, scores, noise in ends
+        [label, *(_digits(scores.get(metric)) for metric in metrics), noise, "", "", ""]
+        for label, scores, noise in ends
     ]
     widths = [max(map(len, column)) for column in zip(head, *members, *wholes, strict=True)]
     lines = [head, *members, ["-" * width for width in widths], *wholes]

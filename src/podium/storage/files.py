@@ -42,6 +42,12 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def n_bytes(path: Path) -> int:
+    """Return the size of a file, or of all files in a folder; 0 where there is neither."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
 def write_json(content: Any, path: Path) -> None:
     """Write sorted, indented JSON that ends in a line feed: the same content gives the same bytes."""
     with atomic(path) as temporary:
