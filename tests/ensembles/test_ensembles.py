@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from podium import metrics, plugins
+from podium.contracts import models
 from podium.ensembles import EnsembleObjective
 from podium.tasks import binary, multiclass
 
@@ -67,6 +68,14 @@ def test_a_row_is_predicted_the_same_in_any_company(ensemble, case):
     y, members, _, loss = case
     blend = ensemble.fit(members, y, loss=loss, seed=0)
     np.testing.assert_allclose(blend.predict(members[:, 10:17]), blend.predict(members)[10:17], atol=1e-7)
+
+
+def test_a_saved_blend_predicts_the_same_bits(ensemble, case, tmp_path):
+    """Weights, stacked models and rank tables alike."""
+    y, members, _, loss = case
+    blend = ensemble.fit(members, y, loss=loss, seed=0)
+    models.save(blend, tmp_path, "full")
+    np.testing.assert_array_equal(models.load(tmp_path, "full").predict(members), blend.predict(members))
 
 
 def test_inputs_stay_as_they_are(ensemble, case):

@@ -1,13 +1,12 @@
 """Fitted models on disk: frozen dataclasses of arrays, numbers and text, never a pickle.
 
 A member's models lie in one folder, models/C/M. Each has a name, `r0f3` for fold 3 of repeat 0, `full` for all rows:
-NAME.json is its tree, NAME.npz holds its arrays. An array of a megabyte or more lies in a file named by its SHA-256:
-several models may share it, and it is mapped into memory rather than read.
+NAME.json is its tree, NAME.npz holds its arrays; both are checked by SHA-256 when they are read. An array of a megabyte
+or more lies in a file named by its SHA-256: several models may share it, and it is mapped into memory rather than read.
 """
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from podium.errors import PodiumError
-from podium.storage.files import atomic, write_json
+from podium.storage.files import atomic, digest, write_json
 
 FULL = "full"  # the model of all rows
 _LARGE = 2**20  # bytes
@@ -48,9 +47,11 @@ def save(model: Fitted, folder: Path, name: str) -> None:
     """Write a model; the same model gives the same bytes."""
     arrays: dict[str, np.ndarray] = {}
     tree = _packed(model, arrays, folder)
-    with atomic(folder / f"{name}.npz") as temporary:
+    path = folder / f"{name}.npz"
+    with atomic(path) as temporary:
         np.savez(temporary, allow_pickle=False, **arrays)
-    write_json(tree, folder / f"{name}.json")
+    content = {"model": tree, "arrays": digest(path)}
+    write_json(content | {"sha256": _digest_of(content)}, folder / f"{name}.json")
 
 
 def load(folder: Path, name: str) -> Any:
@@ -59,11 +60,10 @@ def load(folder: Path, name: str) -> Any:
     if not path.exists():
         raise PodiumError(f"{path}: there is no such model; run `dvc repro` to fit it")
     try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
+        tree = _tree(path)
         with np.load(path.with_suffix(".npz"), allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files}  # a damaged member fails its CRC
-        return _unpacked(tree, arrays, folder)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            return _unpacked(tree, dict(archive), folder)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise PodiumError(f"{path}: not a readable model ({str(error).partition(chr(10))[0]}); fit it again") from None
 
 
@@ -98,6 +98,18 @@ def _unpacked(tree: Any, arrays: Mapping[str, np.ndarray], folder: Path) -> Any:
         return _read_large(folder / tree["file"])
     parts = {name: _unpacked(part, arrays, folder) for name, part in tree["fields"].items()}
     return Fitted.classes[tree["model"]](**parts)
+
+
+def _tree(path: Path) -> Any:
+    """Return the tree of a model's JSON file; raises ValueError where it or the arrays beside it are damaged."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if content.pop("sha256") != _digest_of(content) or content["arrays"] != digest(path.with_suffix(".npz")):
+        raise ValueError("it is damaged")
+    return content["model"]
+
+
+def _digest_of(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _write_large(array: np.ndarray, folder: Path) -> str:
