@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 RUN := PATH="$(abspath $(BIN)):$$PATH" TF_CPP_MIN_LOG_LEVEL=2 DVC_NO_ANALYTICS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup submission report test lint check lock clean
+.PHONY: help setup submission report test test-fast test-jax lint check lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -30,6 +30,9 @@ report: setup  ## one page of scores, charts and images: reports/<competition>/r
 	@$(RUN) podium check-params
 	@$(RUN) dvc repro report
 	@echo "see reports/*/report.html"
+
+test-fast: setup  ## the tests without DVC, Keras and a browser: under a minute
+	@$(RUN) pytest -n auto --dist loadgroup -m "not (keras or dvc or browser or slow)"
 
 test: setup  ## every test
 	@$(RUN) pytest -n auto --dist loadgroup

@@ -7,10 +7,24 @@ import threading
 from collections import deque
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+
+PIPELINE = Path(__file__).parent / "pipeline"
+
+
+def pytest_collection_modifyitems(items):
+    """Mark what runs DVC or a browser; let one worker run all tests of a module that load Keras, for they share networks."""
+    for item in items:
+        if item.path.is_relative_to(PIPELINE):
+            item.add_marker(pytest.mark.dvc)
+        if "browser" in item.fixturenames:
+            item.add_marker(pytest.mark.browser)
+        if item.get_closest_marker("keras"):
+            item.add_marker(pytest.mark.xdist_group(str(item.path)))
 
 
 @cache

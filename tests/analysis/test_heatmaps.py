@@ -89,9 +89,9 @@ def test_the_projects_own_logistic_head_is_linear(maps):
     x = rng.gamma(1, 1, (200, 6)).astype(np.float32)
     y = (x[:, 0] + rng.normal(0, 0.5, 200) > 1).astype(np.int64)
     data = Training(x=x, y=y, task="binary", n_outputs=1, group=np.arange(200), weight=np.ones(200), seed=0)
-    predict = Head(C=1.0).fit(data)
-    found = heatmaps.activation(score(predict, "binary"), [maps], "avg")
-    p = float(predict(maps.mean(axis=(0, 1))[None])[0, 0])
+    model = Head(C=1.0).fit(data)
+    found = heatmaps.activation(score(model, "binary"), [maps], "avg")
+    p = float(model.predict(maps.mean(axis=(0, 1))[None])[0, 0])
     assert found.places.mean() == pytest.approx(np.log(p / (1 - p)), abs=1e-4)
     assert found.places.std() > 0.1
     assert np.corrcoef(found.places.ravel(), maps[..., 0].ravel())[0, 1] > 0.5
@@ -161,7 +161,7 @@ TRAINED = {
 }
 
 
-@pytest.mark.xdist_group("keras")
+@pytest.mark.keras
 @pytest.mark.parametrize("network", TRAINED)
 def test_a_finetunes_map_is_grad_cam_by_tensorflows_own_gradients(network):
     """Gradient times map, summed over channels; the label's logit is told from the mean of all, as softmax has it."""

@@ -11,7 +11,7 @@ from podium import plugins
 from podium.backbones import NETWORKS
 from podium.errors import PodiumError
 
-pytestmark = pytest.mark.xdist_group("keras")
+pytestmark = pytest.mark.keras
 GOLDEN = Path(__file__).parents[1] / "golden"
 
 

@@ -8,7 +8,7 @@ from podium.backbones import NETWORKS
 from podium.backbones.hub import HubNetwork
 from podium.errors import PodiumError
 
-pytestmark = pytest.mark.xdist_group("keras")
+pytestmark = pytest.mark.keras
 HUB = [name for name, network in NETWORKS.items() if isinstance(network, HubNetwork)]
 SCALE, OFFSET = [0.01, 0.02, 0.03], [-1.0, 0.0, 1.0]
 PX = 224

@@ -31,7 +31,7 @@ def preprocessed(name, images):
     return images if name in INSIDE else images / 127.5 - 1.0
 
 
-@pytest.mark.xdist_group("keras")
+@pytest.mark.keras
 @pytest.mark.parametrize("name", APPLICATIONS)
 def test_pixels_pass_the_preprocessing_that_belongs_to_the_weights(name):
     """RGB in, and what the publishers of the weights fed to their network out."""
@@ -39,7 +39,7 @@ def test_pixels_pass_the_preprocessing_that_belongs_to_the_weights(name):
     np.testing.assert_allclose(found, preprocessed(name, IMAGES.astype(np.float64)), rtol=1e-5, atol=1e-4)
 
 
-@pytest.mark.xdist_group("keras")
+@pytest.mark.keras
 def test_features_are_those_of_the_publishers_model():
     """uint8 RGB in: the same features as preprocessing by hand, then Keras's model with its own pooling."""
     module = import_module("keras.applications.vgg16")
@@ -51,7 +51,7 @@ def test_features_are_those_of_the_publishers_model():
     np.testing.assert_allclose(model.predict(images, verbose=0), expected, rtol=1e-3, atol=1e-3 * expected.max())
 
 
-@pytest.mark.xdist_group("keras")
+@pytest.mark.keras
 @pytest.mark.parametrize("name", APPLICATIONS)
 def test_every_named_layer_can_be_read(name):
     """The names in the table are layers of Keras's model; the last has the width that the table says."""
@@ -63,7 +63,7 @@ def test_every_named_layer_can_be_read(name):
     assert sides == sorted(sides, reverse=True)
 
 
-@pytest.mark.xdist_group("keras")
+@pytest.mark.keras
 def test_logits_are_the_classifiers_without_its_softmax():
     """A softmax over them gives the probabilities that Keras's whole model predicts."""
     network = NETWORKS["resnet50"]

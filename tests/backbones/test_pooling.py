@@ -3,7 +3,7 @@ import pytest
 
 from podium.backbones.pooling import POOLINGS
 
-pytestmark = pytest.mark.xdist_group("keras")
+pytestmark = pytest.mark.keras
 MAPS = np.random.default_rng(0).normal(size=(2, 4, 3, 5)).astype(np.float32)
 TOKENS = np.concatenate([np.full((2, 3, 5), 99.0, np.float32), MAPS.reshape(2, 12, 5)], axis=1)
 

@@ -63,7 +63,7 @@ def extracted(tmp_path, monkeypatch):
     paths.raw("toy").mkdir(parents=True)
     for name in maps:
         assert cv2.imwrite(str(paths.raw("toy") / name), np.full((30, 24, 3), 128, np.uint8))
-    paths.bank_table("toy").parent.mkdir()
+    paths.bank_table("toy").parent.mkdir(parents=True)
     paths.bank_table("toy").write_text("member,log_loss\nforest,0.1\nlogistic,0.2\n")
     monkeypatch.setattr(
         heatmaps, "maps_of", lambda extraction, pairs, reader, models: ((i, [maps[i]]) for i, _ in pairs)
@@ -118,7 +118,7 @@ def test_features_without_a_map_cannot_be_explained(extracted):
         explain.run(make_config("hog"), ["r00.png"], None)
 
 
-@pytest.mark.xdist_group("keras")
+@pytest.mark.keras
 def test_a_finetune_looks_with_the_trunks_that_did_not_see_the_image(extracted, monkeypatch):
     """A train image with one fold's network, a test image with all four; before its stage ran, one line says so."""
     monkeypatch.setenv("PODIUM_CACHE", "cache")

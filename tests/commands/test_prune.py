@@ -21,6 +21,7 @@ def params(competition, backbones, bank=()):
         backbones=backbones,
         finetunes={},
         imports=imports,
+        models=lambda: dict.fromkeys(bank),
         bank=lambda: list(bank),
     )
 
@@ -34,7 +35,9 @@ def machine(tmp_path, monkeypatch):
     files = [paths.cache() / kind / name / "0.rows" for kind in ("rows", "models") for name in fingerprints]
     files += [cache.folder / "0" / "0.rgb" for cache in pixel_caches([HOG, SMALL], paths.cache() / "pixels").values()]
     files += [paths.features("toy", name) for name in ("shape", "colour", "bought", "old")]
-    files += [paths.predictions("toy", name) for name in ("member", "old")] + [paths.features("other", "shape")]
+    files += [paths.predictions("toy", name) / "scores.parquet" for name in ("member", "old")]
+    files += [paths.models("toy", name) / "r0f0.npz" for name in ("member", "old", "ensemble")]
+    files += [paths.features("other", "shape")]
     for file in files:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(b"x" * 1_000_000)
@@ -42,7 +45,8 @@ def machine(tmp_path, monkeypatch):
 
 
 def gone(machine):
-    return {"/".join(file.parts[-3:]) for file in machine.files if not file.exists()}
+    missing = [file for file in machine.files if not file.exists()]
+    return {"/".join(file.parts[-3:]) if file.is_absolute() else file.as_posix() for file in missing}
 
 
 def test_nothing_is_removed_unless_asked(machine, capsys):

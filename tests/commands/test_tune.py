@@ -63,7 +63,7 @@ def config_of(C, seed=1):
         fusions={},
         submission=Submission(),
     )
-    competition = Competition.model_construct(title="Toy", task=Task(target="x"), metric="log_loss")
+    competition = Competition.model_construct(title="Toy", task=Task(target="x"), metric="log_loss", metrics=())
     config = Config.model_construct(params=params, competition=competition)
     fold.run(config)
     return config

@@ -47,7 +47,8 @@ def _cases():
         for number, options in enumerate(SETTINGS[name]):
             # A Keras model takes a second to build, whatever its data.
             for kind in tasks[:1] if name == "mlp" and number else tasks:
-                yield pytest.param((name, options, kind), id=f"{name}-{number}-{kind}")
+                marks = pytest.mark.keras if name == "mlp" else ()
+                yield pytest.param((name, options, kind), id=f"{name}-{number}-{kind}", marks=marks)
 
 
 @pytest.fixture(params=_cases(), scope="module")

@@ -6,7 +6,7 @@ import pytest
 from podium import plugins
 from podium.errors import PodiumError
 
-pytestmark = pytest.mark.xdist_group("keras")
+pytestmark = pytest.mark.keras
 PX, BATCH = 16, 4
 IMAGES = np.random.default_rng(0).integers(0, 256, (BATCH, PX, PX, 3), dtype=np.uint8)
 KERNEL = np.random.default_rng(1).normal(size=(3, 3, 3, 5)).astype(np.float32)

@@ -6,6 +6,8 @@ import pytest
 from podium.heads import Training
 from podium.heads.mlp import Head
 
+pytestmark = pytest.mark.keras
+
 
 @pytest.fixture(scope="module")
 def data():

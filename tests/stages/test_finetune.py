@@ -9,19 +9,24 @@ import pytest
 
 from podium import paths
 from podium.config import Competition, Config, Params
-from podium.contracts import features
+from podium.contracts import features, models
 from podium.contracts.scores import Scores
+from podium.contracts.steps import predict
 from podium.contracts.tables import FOLDS, IMAGES, ROWS
 from podium.errors import PodiumError
 from podium.imaging.views import Views
 from podium.stages import augment, finetune
 from podium.tasks.binary import Task
 from podium.training import Finetune
+from podium.training.finetuning import Finetuning
+
+pytestmark = pytest.mark.keras
 
 PX = 12
 N_TRAIN, N_TEST = 60, 20
 OUTPUTS = (
-    paths.predictions("toy", "tiny"),
+    paths.predictions("toy", "tiny") / "scores.parquet",
+    paths.models("toy", "tiny") / "r0f0.npz",
     paths.features("toy", "tiny"),
     paths.finetune("toy", "tiny", "csv"),
     paths.finetune("toy", "tiny", "png"),
@@ -38,6 +43,12 @@ def make_config(**spec):
         finetunes={"tiny": Finetune(**TINY | spec)},
     )
     return Config.model_construct(params=params, competition=Competition.model_construct(task=Task(target="x")))
+
+
+def read(config):
+    """Return what the stage trains."""
+    spec, where = config.params.finetunes["tiny"], "params.yaml: finetunes.tiny"
+    return Finetuning.read("toy", spec, config.competition.task, config.params.seed, where)
 
 
 @pytest.fixture
@@ -106,24 +117,25 @@ def test_features_are_of_the_network_that_did_not_see_the_row(given):
     found = features.read(paths.features("toy", "tiny"))
     assert sorted(set(found.index["view"])) == ["hflip", "identity", "vflip"]
     assert found.attributes["network"] == "mlp"
-    models = finetune.read(config, "tiny").models
     folds = FOLDS.read(paths.data("toy", "folds.parquet")).set_index("row_id")["fold"]
     p = Scores.read(paths.predictions("toy", "tiny")).table().set_index("row_id")["p_0"]
     for row_id in given["row_id"][:10]:
         at = (found.index["image_id"] == f"i{row_id}") & found.index["view"].isin(["identity", "hflip"])
         x = found.matrix[at.to_numpy()]
-        assert models[folds[row_id]].head(x).mean() == pytest.approx(p[row_id], abs=1e-6)
+        saved = models.load(paths.models("toy", "tiny"), models.of_fold(0, folds[row_id]))
+        assert predict(saved, x.astype(np.float32)).mean() == pytest.approx(p[row_id], abs=1e-6)
 
 
 def test_test_rows_are_described_by_all_networks_and_predicted_by_their_mean(given):
     """One network's features each, by the image's digest; predictions are the mean over the three."""
     config = make_config(epochs=2)
     finetune.run(config, "tiny")
-    work = finetune.read(config, "tiny")
+    work = read(config)
     is_test = (work.plan["split"] == "test").to_numpy()
     assert set(work.owners[is_test]) == {0, 1, 2}
     plan = work.plan[is_test & (work.plan["row_id"] == "r70").to_numpy()]
-    by_hand = np.mean([model.predict(plan)["p_0"]["r70"] for model in work.models])
+    saved = [models.load(paths.models("toy", "tiny"), models.of_fold(0, fold)) for fold in range(3)]
+    by_hand = np.mean([model.predict(plan, head)["p_0"]["r70"] for model, head in zip(work.models, saved, strict=True)])
     p = Scores.read(paths.predictions("toy", "tiny")).table().set_index("row_id")["p_0"]
     assert p["r70"] == pytest.approx(by_hand, abs=1e-6)
 
@@ -147,7 +159,7 @@ def test_the_images_of_a_row_share_its_weight(given):
     images = IMAGES.read(paths.data("toy", "images.parquet"))
     images.loc[images["row_id"].isin(["r01", "r02"]), "row_id"] = "r00"
     IMAGES.write(images, paths.data("toy", "images.parquet"))
-    work = finetune.read(make_config(), "tiny")
+    work = read(make_config())
     model = next(model for model in work.models if "r00" not in model.split.valid)
     train_set, _, _ = model.examples
     of = work.images["row_id"].to_numpy(object)[train_set.place]
@@ -162,14 +174,14 @@ def test_class_weights_balance_the_classes(given):
     labels = dict(rows.attrs)
     rows.loc[rows["row_id"].isin([f"r{k:02d}" for k in range(10, 30)]), "y"] = 1.0
     ROWS.write(rows, paths.data("toy", "rows.parquet"), labels)
-    train_set, _, _ = finetune.read(make_config(class_weight="balanced"), "tiny").models[0].examples
+    train_set, _, _ = read(make_config(class_weight="balanced")).models[0].examples
     sums = [train_set.weight[train_set.stratum == code].sum() for code in (0, 1)]
     assert sums[0] == pytest.approx(sums[1], rel=1e-5)
-    train_set, _, _ = finetune.read(make_config(class_weight={"red": 3}), "tiny").models[0].examples
+    train_set, _, _ = read(make_config(class_weight={"red": 3})).models[0].examples
     means = [train_set.weight[train_set.stratum == code].mean() for code in (0, 1)]
     assert means[0] == pytest.approx(3 * means[1], rel=1e-5)
     with pytest.raises(PodiumError, match=r"tiny\.class_weight: no label 'green'; choose from: 'red', 'blue'"):
-        _ = finetune.read(make_config(class_weight={"green": 3}), "tiny").models[0].examples
+        _ = read(make_config(class_weight={"green": 3})).models[0].examples
 
 
 def test_early_stopping_judges_by_whole_groups_of_the_training_rows(given):
@@ -178,7 +190,7 @@ def test_early_stopping_judges_by_whole_groups_of_the_training_rows(given):
     labels = dict(rows.attrs)
     rows["group"] = [f"g{k // 2}" for k in range(len(rows))]
     ROWS.write(rows, paths.data("toy", "rows.parquet"), labels)
-    work = finetune.read(make_config(patience=2), "tiny")
+    work = read(make_config(patience=2))
     group = work.images.merge(rows[["row_id", "group"]], on="row_id")["group"].to_numpy(object)
     for model in work.models:
         train_set, valid_set, _ = model.examples

@@ -14,7 +14,7 @@ N, PX, K = 40, 16, 3
 IMAGES = np.random.default_rng(0).integers(0, 256, (N, PX, PX, 3), dtype=np.uint8)
 TARGETS = np.eye(K, dtype=np.float32)[np.arange(N) % K]
 MIXING = ("mixup", "cutmix")
-pytestmark = pytest.mark.xdist_group("keras")
+pytestmark = pytest.mark.keras
 
 
 def apply(items, seed=0, images=IMAGES, targets=TARGETS):

@@ -7,13 +7,14 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 
 from podium.errors import PodiumError
 from podium.storage import checkpoints
 from podium.training.loop import final, train
+
+pytestmark = pytest.mark.keras
 
 KILLED = Path(__file__).with_name("killed.py")
 
@@ -131,6 +132,7 @@ def test_a_batch_larger_than_the_fold_is_refused(trained):
 
 def test_running_out_of_memory_suggests_a_smaller_batch(job, monkeypatch):
     """The same steps in halves; TensorFlow's own exception is known by its name."""
+    import keras
 
     class ResourceExhaustedError(Exception):
         pass

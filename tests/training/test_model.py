@@ -13,6 +13,8 @@ from podium.training.encoder import Encoder, find
 from podium.training.outputs.scores import build
 from podium.training.phases import Phase
 
+pytestmark = pytest.mark.keras
+
 PX = 32
 
 

@@ -1,6 +1,5 @@
 """AdamW with a rate for each weight, against Keras's own and against steps by hand."""
 
-import keras
 import numpy as np
 import pytest
 
@@ -9,6 +8,8 @@ from podium.training.optimizer import adamw, schedule
 
 def stepped(optimizer, gradients):
     """Return a kernel and a bias after these steps."""
+    import keras
+
     weights = [keras.Variable(np.ones((2, 2), np.float32)), keras.Variable(np.ones(2, np.float32))]
     optimizer.build(weights)
     for gradient in gradients:
@@ -18,6 +19,8 @@ def stepped(optimizer, gradients):
 
 def test_with_equal_rates_it_is_keras_own():
     """Ten steps, kernels decaying and biases not."""
+    import keras
+
     theirs = keras.optimizers.AdamW(0.1, weight_decay=0.3)
     theirs.exclude_from_weight_decay(var_list=[])
     gradients = np.random.default_rng(0).normal(size=10).astype(np.float32)

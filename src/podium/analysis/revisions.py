@@ -1,7 +1,6 @@
 """What the repository held at a git revision, in a DVC experiment or holds in the work tree, without a checkout."""
 
 import json
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,17 +30,16 @@ class Revision:
     predictions: dict[str, Any]  # the ensemble's and every model's
 
 
-def read(name: str) -> Revision:
-    """Return a revision's choices, metrics and out-of-fold predictions, through DVC.
+def read(name: str, folder: Path) -> Revision:
+    """Return a revision's choices, metrics and out-of-fold predictions, copied through DVC into an empty folder.
 
-    Raises PodiumError that opens with the revision: unknown, without predictions, or with params that this
-    version of podium does not take.
+    Large files are read when they are used, so the folder must outlive the revision. Raises PodiumError that opens
+    with the revision: unknown, without predictions, or with params that this version of podium does not take.
     """
-    with tempfile.TemporaryDirectory(prefix="podium-") as folder:
-        try:
-            return _read(name, _Copy(name, Path(folder)))
-        except PodiumError as error:
-            raise PodiumError(f"{name}: {str(error).replace(f'{folder}/', '')}") from None
+    try:
+        return _read(name, _Copy(name, folder))
+    except PodiumError as error:
+        raise PodiumError(f"{name}: {str(error).replace(f'{folder}/', '')}") from None
 
 
 class _Copy:

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -31,7 +33,9 @@ class Line:
 
 def run(a: str, b: str) -> None:
     """Print the comparison of two revisions."""
-    print(text(revisions.read(a), revisions.read(b)))  # noqa: T201  # what the command is for
+    with TemporaryDirectory(prefix="podium-") as folder:
+        sides = (revisions.read(name, Path(folder) / side) for side, name in (("a", a), ("b", b)))
+        print(text(*sides))  # noqa: T201  # what the command is for
 
 
 def text(a: Revision, b: Revision) -> str:

@@ -8,7 +8,7 @@ from podium.errors import PodiumError
 
 SMALL = {"lenet": {}, "mlp": {"hidden": [32, 16]}, "residual": {"width": 4}, "vgg": {"width": 4, "blocks": 3}}
 PX = 32
-pytestmark = pytest.mark.xdist_group("keras")
+pytestmark = pytest.mark.keras
 
 
 def build(name, px=PX, seed=0, **options):
