@@ -17,7 +17,7 @@ PIPELINE = Path(__file__).parent / "pipeline"
 
 
 def pytest_collection_modifyitems(items):
-    """Mark what runs DVC or a browser; let one worker run all tests of a module that load Keras, for they share networks."""
+    """Mark what runs DVC or a browser; one worker runs all of a module that loads Keras: its tests share networks."""
     for item in items:
         if item.path.is_relative_to(PIPELINE):
             item.add_marker(pytest.mark.dvc)

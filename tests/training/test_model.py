@@ -2,7 +2,6 @@
 
 from types import SimpleNamespace
 
-import keras
 import numpy as np
 import pytest
 
@@ -33,6 +32,8 @@ class _Tiny(PretrainedNetwork):
         return pixels / 255.0
 
     def trunk(self, px, names, *, pretrained):
+        import keras
+
         image = keras.Input((px, px, 3))
         low = keras.layers.Conv2D(4, 3, strides=4, name="low_conv")(image)
         low = keras.layers.ReLU()(keras.layers.BatchNormalization(name="low_norm")(low))

@@ -5,6 +5,8 @@ import pytest
 
 from podium.training.optimizer import adamw, schedule
 
+pytestmark = pytest.mark.keras
+
 
 def stepped(optimizer, gradients):
     """Return a kernel and a bias after these steps."""
