@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn import metrics as oracle
 
 from podium.analysis.report import tables
 
@@ -15,22 +14,24 @@ def decisions():
     return truth, np.round(np.clip(truth * 0.3 + rng.random(400) * 0.7, 0, 1), 2)  # rounded: with ties
 
 
-def test_roc_is_scikit_learns(decisions):
-    """The same area, from (0, 0) to (1, 1), whatever the ties."""
+def test_roc_has_a_point_for_each_threshold(decisions):
+    """From (0, 0) to (1, 1), counted by hand; ties are one step."""
     truth, p = decisions
-    curve = tables.roc(truth, p)
-    assert np.trapezoid(curve["tpr"], curve["fpr"]) == pytest.approx(oracle.roc_auc_score(truth, p))
-    assert curve.iloc[0].tolist() == [0, 0]
-    assert curve.iloc[-1].tolist() == [1, 1]
+    by_hand = [(0.0, 0.0)]
+    for threshold in sorted(set(p), reverse=True):
+        above = p >= threshold
+        by_hand.append(((above & (truth == 0)).sum() / (truth == 0).sum(), (above & (truth == 1)).sum() / truth.sum()))
+    assert tables.roc(truth, p).to_numpy() == pytest.approx(np.array(by_hand))
 
 
-def test_precision_recall_is_scikit_learns(decisions):
-    """Every point but the artificial last one."""
+def test_precision_recall_has_a_point_for_each_threshold(decisions):
+    """From the surest decision to all of them, counted by hand."""
     truth, p = decisions
-    precision, recall, _ = oracle.precision_recall_curve(truth, p)
-    curve = tables.precision_recall(truth, p)
-    assert curve["precision"].to_numpy() == pytest.approx(precision[:-1][::-1])
-    assert curve["recall"].to_numpy() == pytest.approx(recall[:-1][::-1])
+    by_hand = [
+        (truth[p >= threshold].sum() / truth.sum(), truth[p >= threshold].mean())
+        for threshold in sorted(set(p), reverse=True)
+    ]
+    assert tables.precision_recall(truth, p).to_numpy() == pytest.approx(np.array(by_hand))
 
 
 def test_long_curves_are_thinned_and_keep_their_ends():

@@ -22,17 +22,18 @@ def decisions(y: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def roc(truth: np.ndarray, p: np.ndarray) -> pd.DataFrame:
     """Return `fpr` and `tpr` from (0, 0) to (1, 1); ties are one step."""
-    positives, negatives = _counts_above(truth, p)
-    curve = pd.DataFrame({"fpr": negatives / negatives[-1], "tpr": positives / positives[-1]})
-    return _thinned(curve)
+    from sklearn.metrics import roc_curve
+
+    fpr, tpr, _ = roc_curve(truth, p, drop_intermediate=False)
+    return _thinned(pd.DataFrame({"fpr": fpr, "tpr": tpr}))
 
 
 def precision_recall(truth: np.ndarray, p: np.ndarray) -> pd.DataFrame:
     """Return `recall` and `precision`, from the surest decision to all of them."""
-    positives, negatives = _counts_above(truth, p)
-    positives, negatives = positives[1:], negatives[1:]
-    curve = pd.DataFrame({"recall": positives / positives[-1], "precision": positives / (positives + negatives)})
-    return _thinned(curve)
+    from sklearn.metrics import precision_recall_curve
+
+    precision, recall, _ = precision_recall_curve(truth, p)
+    return _thinned(pd.DataFrame({"recall": recall[-2::-1], "precision": precision[-2::-1]}))
 
 
 def reliability(truth: np.ndarray, p: np.ndarray) -> pd.DataFrame:
@@ -79,15 +80,6 @@ def fitted(y: np.ndarray, p: np.ndarray) -> pd.DataFrame:
     """Return `predicted` and `actual` of a regression, at most 2,000 rows evenly taken."""
     rows = np.unique(np.linspace(0, len(y) - 1, 2000).astype(int))
     return pd.DataFrame({"predicted": p[rows, 0], "actual": y.reshape(len(y), -1)[rows, 0]})
-
-
-def _counts_above(truth: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the numbers of true and false decisions at or above each distinct probability, from none to all."""
-    order = np.argsort(-p, kind="stable")
-    last_of_ties = np.append(np.flatnonzero(np.diff(p[order])), len(p) - 1)
-    positives = np.append(0, np.cumsum(truth[order])[last_of_ties])
-    negatives = np.append(0, np.cumsum(1 - truth[order])[last_of_ties])
-    return positives, negatives
 
 
 def _thinned(curve: pd.DataFrame) -> pd.DataFrame:
