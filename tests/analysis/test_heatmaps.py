@@ -132,6 +132,7 @@ def test_layers_and_maxima_add_up_to_the_logit(pooling):
     assert found.places.mean() == pytest.approx(np.concatenate(features) @ w - 0.4, abs=1e-4)
 
 
+@pytest.mark.keras
 def test_maps_come_with_their_places(tmp_path):
     """Of the default backbone: its layers' maps, whose pooled values are its features, in any engine's order."""
     backbone = config.Backbone(
