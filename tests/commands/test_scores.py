@@ -2,7 +2,10 @@
 
 import pandas as pd
 
+from podium import metrics
 from podium.commands import scores
+from podium.fitting.scoring import Scoring, Submission
+from podium.tasks.binary import Task
 
 BANK = pd.DataFrame(
     {"member": ["lite_one", "b"], "log_loss": ["0.3", "0.4"], "accuracy": ["0.9", "0.8"]}
@@ -27,6 +30,19 @@ def test_members_then_ensemble_with_every_metric():
         ["ensemble,", "cross-fitted", "0.2900", "0.9050", "0.0120"],
         ["ensemble,", "held", "out", "0.3100", "0.8900"],
     ]
+
+
+def test_a_member_below_the_constant_prediction_is_warned_of():
+    """By the official metric, in its direction; a tie is no warning."""
+    accuracy, log_loss = (metrics.METRICS[name] for name in ("accuracy", "log_loss"))
+    by_accuracy = Scoring(Task(target="x"), (accuracy, log_loss), Submission())
+    bank = BANK.assign(constant=["0.9", "0.9"])
+    assert by_accuracy.below_constant(bank) == [
+        "warning: b: accuracy 0.8000 is worse than a constant prediction's 0.9000"
+    ]
+    by_loss = Scoring(Task(target="x"), (log_loss, accuracy), Submission())
+    assert by_loss.below_constant(bank) == []
+    assert len(by_loss.below_constant(bank.assign(constant=["0.2", "0.2"]))) == 2
 
 
 def test_unknown_held_out_labels_leave_blanks():

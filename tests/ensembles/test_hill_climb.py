@@ -1,11 +1,14 @@
 """Hill climbing against a naive loop that knows nothing of its shortcuts."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from podium import metrics
 from podium.ensembles import EnsembleObjective
 from podium.ensembles.hill_climb import Ensemble
+from podium.fitting.scoring import Scoring, Submission
 from podium.tasks import binary, multiclass
 
 BINARY, MULTICLASS = binary.Task(target="x"), multiclass.Task(target="x")
@@ -145,3 +148,21 @@ def test_the_path_tells_each_step():
     fitted = Ensemble(rounds=12).fit(members, y, loss=score, seed=0)
     assert len(fitted.path) == 12
     assert min(value for _, value in fitted.path) == pytest.approx(score(y, fitted.predict(members)), abs=1e-5)
+
+
+def test_where_accuracy_sees_no_difference_log_loss_decides():
+    """Members that decide alike: without it the first by name is taken, however poor its probabilities."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 200)
+    sure = np.where(rng.random(200) < 0.8, y, 1 - y)
+    poor, good = (np.where(sure == 1, 0.5 + by, 0.5 - by)[:, None] for by in (0.01, 0.3))
+    members = np.stack([poor, good]).astype(np.float32)
+    scored = Scoring(BINARY, (metrics.METRICS["accuracy"],), Submission())
+    blind = replace(scored.objective(), ties=None)
+    assert Ensemble(rounds=20).fit(members, y, loss=blind, seed=0).weights.tolist() == [1.0, 0.0]
+    fitted = Ensemble(rounds=20).fit(members, y, loss=scored.objective(), seed=0)
+    log_loss = loss("log_loss", BINARY)
+    assert log_loss(y, fitted.predict(members)) <= log_loss(y, members[1])
+    weight = np.where(sure == y, 0.01, 1.0)  # the wrong rows weigh most: now the cautious one is better
+    fitted = Ensemble(rounds=20).fit(members, y, loss=scored.objective(weight), seed=0)
+    assert fitted.weights.tolist() == [1.0, 0.0]

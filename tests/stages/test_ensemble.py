@@ -9,7 +9,7 @@ from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 
 from podium import paths
 from podium.contracts.scores import Scores
-from podium.contracts.tables import by_id
+from podium.contracts.tables import ROWS, by_id
 from podium.stages import bank, ensemble
 
 
@@ -66,7 +66,15 @@ def test_train_rows_get_the_weights_of_the_other_folds(done):
 
 def test_the_bank_table_is_sorted_by_the_official_metric(done):
     """Best first, with the score of each member and the official metric's standard error."""
-    assert done.bank.columns.tolist() == ["member", "log_loss", "accuracy", "auc", "standard_error", "weight"]
+    assert done.bank.columns.tolist() == [
+        "member",
+        "log_loss",
+        "accuracy",
+        "auc",
+        "standard_error",
+        "weight",
+        "constant",
+    ]
     assert done.bank["member"].tolist() == ["good", "poor"]
     ids = done.table.loc[done.table["split"] == "train", "row_id"]
     y = by_id(done.truth, ids, "truth")["y"].to_numpy()
@@ -95,3 +103,24 @@ def test_a_task_adjusts_each_fold_by_what_the_others_taught():
     p = np.array([[1.0], [3.0], [10.0], [20.0]])
     adjusted = ensemble._cross_adjusted(Centring(), p, y, fold, loss=None)
     assert adjusted.ravel().tolist() == [1 - 15, 3 - 15, 10 - 2, 20 - 2]
+
+
+def test_a_member_below_the_constant_prediction_is_warned_of(banked, capsys):
+    """By the stage, and by the bank table that `podium scores` reads; the constant is the weighted share."""
+    rows = banked.rows.copy()
+    rows["weight"] = np.where(rows["y"] == 1, 3.0, 1.0)
+    ROWS.write(rows, paths.data("toy", "rows.parquet"), {"labels": ["no", "yes"], "task": "binary"})
+    worst = banked.truth[~banked.truth["row_id"].isin(["r05", "t03"])]
+    reversed_ = worst.assign(p_0=0.9 - 0.8 * worst["y"])[["row_id", "split", "p_0"]]
+    Scores.of_table(reversed_, ["no", "yes"]).write(paths.predictions("toy", "poor"))
+    bank.run(banked.config)
+    ensemble.run(banked.config)
+    told = capsys.readouterr().out
+    line = pd.read_csv(paths.bank_table("toy")).set_index("member").loc["poor"]
+    train = rows[(rows["split"] == "train") & (rows["row_id"] != "r05")]
+    p = np.average(rows["y"][rows["split"] == "train"], weights=rows["weight"][rows["split"] == "train"])
+    assert line["constant"] == pytest.approx(
+        log_loss(train["y"], np.full(len(train), p), sample_weight=train["weight"])
+    )
+    assert f"warning: poor: log_loss {line['log_loss']:.4f} is worse than a constant prediction's" in told
+    assert "warning: good" not in told

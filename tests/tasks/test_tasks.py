@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from podium import plugins
+from podium.contracts.dataset import Dataset
 from podium.contracts.scores import Scores
 from podium.contracts.tables import ROWS
 from podium.errors import PodiumError
@@ -137,6 +138,15 @@ def test_prior_is_the_weighted_mean_of_the_targets(kind, y, prior):
     found = task(kind).prior(np.array(y), np.array([3.0, 1.0, 1.0, 1.0]))
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, prior, rtol=1e-6)
+
+
+def test_a_row_without_image_gets_the_weighted_prior_of_the_labelled_rows():
+    """Test rows count for nothing, whatever their targets; an extra row counts by its weight."""
+    rows = pd.DataFrame({"row_id": list("abxt"), "split": ["train", "train", "extra", "test"], "y": [1.0, 0, 0, 1.0]})
+    data = Dataset.in_memory(rows.assign(weight=[3.0, 1.0, 2.0, 50.0], group=list("abxt")), ["no", "yes"])
+    found = task("binary").fallback(data, ["t"])
+    assert found.p.tolist() == [[0.5]]
+    assert found.split.tolist() == ["test"]
 
 
 PREDICTIONS = pd.DataFrame(

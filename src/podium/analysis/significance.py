@@ -79,7 +79,7 @@ class Difference:
         needed = self.images_needed
         if needed > MOST_IMAGES:
             return f"So small a difference would take more than {MOST_IMAGES:,} images: take either."
-        if needed < self.n:
+        if self.over_images.low > 0 or self.over_images.high < 0:
             return "The images are enough; the folds differ too much: try folds.repeats."
         digits = 10 ** (int(np.log10(needed)) - 1)
         return f"If it is real, it would take about {round(needed / digits) * digits:,} images; there are {self.n:,}."

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from podium import paths
-from podium.config import Config
+from podium.config import Config, scoring
 from podium.errors import PodiumError
 from podium.storage import csv_table, journal
 from podium.storage.files import n_bytes
@@ -22,6 +22,8 @@ def run(config: Config) -> None:
     bank["seconds"] = bank["member"].map(journal.seconds(name))
     bank["MB"] = [n_bytes(paths.models(name, member)) / 1e6 for member in bank["member"]]
     print(table(bank, ensemble, heldout, config.competition.all_metrics()))  # noqa: T201
+    for warning in scoring(config).below_constant(bank):
+        print(warning)  # noqa: T201
     chosen = csv_table.read(_bytes(paths.method_table(name)), str(paths.method_table(name))).iloc[0]
     print(f"\nensemble: {chosen['method']} ({chosen['verdict']})")  # noqa: T201
     print(f"{paths.submission(name)} is ready")  # noqa: T201

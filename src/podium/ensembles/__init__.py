@@ -22,6 +22,7 @@ class Objective:
 
     members: np.ndarray
     losses: Callable[[np.ndarray], np.ndarray]
+    ties: Callable[[np.ndarray], np.ndarray] | None = None  # as `losses`: a second loss, which chooses among equals
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,15 @@ class EnsembleObjective:
     """What an ensemble minimises: `score` of `(y, p (n, k), weight)`, lower is better, of predictions within `limits`.
 
     `is_log_loss` says that `score` is the mean of -log of the truth's probability, rows rescaled to sum to 1. `weight`
-    is `(n,)`, of the rows that are fitted, or None where all count alike.
+    is `(n,)`, of the rows that are fitted, or None where all count alike. `ties` is a second
+    score where `score` has steps, like accuracy: of blends that are equal by `score`, the one with the least is better.
     """
 
     score: Callable[[np.ndarray, np.ndarray, np.ndarray | None], float]
     limits: tuple[float, float] = (0.0, 1.0)
     is_log_loss: bool = False
     weight: np.ndarray | None = None
+    ties: Callable[[np.ndarray, np.ndarray, np.ndarray | None], float] | None = None
 
     def __call__(self, y: np.ndarray, p: np.ndarray) -> float:
         """Return the loss of predictions `(n, k)`."""
@@ -55,7 +58,14 @@ class EnsembleObjective:
         if self.is_log_loss and convex and self.limits == (0.0, 1.0) and are_distributions(members):
             truth = np.ascontiguousarray(members[:, np.arange(len(y)), y.astype(np.int64)])
             return Objective(truth, lambda blends: _mean_log(blends, self.weight))
-        return Objective(members, lambda blends: np.array([self(y, blend) for blend in blends]))
+        ties = self.ties
+        if ties is None:
+            return Objective(members, lambda blends: np.array([self(y, blend) for blend in blends]))
+
+        def second(blends: np.ndarray) -> np.ndarray:
+            return np.array([ties(y, blend.clip(*self.limits), self.weight) for blend in blends])
+
+        return Objective(members, lambda blends: np.array([self(y, blend) for blend in blends]), second)
 
 
 def are_distributions(p: np.ndarray) -> bool:

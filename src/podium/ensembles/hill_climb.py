@@ -1,7 +1,7 @@
 """Greedy ensemble selection with replacement (Caruana et al., ICML 2004), bagged on request."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from pydantic import Field
@@ -9,6 +9,7 @@ from pydantic import Field
 from podium.ensembles import Blend, EnsembleObjective, Objective, WeightedSum
 from podium.ensembles import Ensemble as Base
 
+_DIGITS = 12  # losses that agree in as many are the same number, rounded twice
 _BLOCK = 1 << 19  # numbers; 2 MB of float32 stay in a core's cache while a block of candidates is scored
 
 
@@ -17,7 +18,8 @@ class Ensemble(Base):
 
     `best` limits the choice to so many members of the lowest loss. Each of `bags` climbs among a random `fraction`
     of them (Caruana's guard against fitting noise), and their weights are averaged. `negative` also takes members
-    away, below zero. Ties go to the member that comes first, which is the first by name.
+    away, below zero. Where a metric with steps (accuracy) sees no difference, log loss decides; then the member that
+    comes first, which is the first by name.
     """
 
     rounds: int = Field(100, ge=1)
@@ -36,7 +38,7 @@ class Ensemble(Base):
         objective = loss.objective(y, members, convex=not self.negative)
         weights, climbs = np.zeros(len(members)), []
         for chosen in self._bags(objective, seed):
-            climb = _climb(Objective(objective.members[chosen], objective.losses), self.rounds, self.negative)
+            climb = _climb(replace(objective, members=objective.members[chosen]), self.rounds, self.negative)
             weights[chosen] += climb.weights / self.bags
             climbs.append(tuple((int(chosen[member]), value) for member, value in climb.path))
         return WeightedSum(weights, *loss.limits, climbs[0])
@@ -64,7 +66,7 @@ class _Climb:
 def _climb(objective: Objective, rounds: int, negative: bool) -> _Climb:  # noqa: FBT001  # private, and named at the call
     members = objective.members
     total, counts = np.zeros_like(members[0]), np.zeros(len(members), dtype=np.int64)
-    path, best_loss, best_counts = [], np.inf, counts
+    path, best, best_counts = [], (np.inf, np.inf), counts
     for _ in range(rounds):
         count, step = int(counts.sum()), 1
         candidates = _losses(objective, total, count, step)
@@ -72,13 +74,24 @@ def _climb(objective: Objective, rounds: int, negative: bool) -> _Climb:  # noqa
             without = _losses(objective, total, count, -1)
             if without.min() < candidates.min():
                 candidates, step = without, -1
-        choice = int(candidates.argmin())
+        choice, second = _choice(objective, candidates, total, count, step)
         total += np.float32(step) * members[choice]
         counts[choice] += step
         path.append((choice, float(candidates[choice])))
-        if candidates[choice] < best_loss:
-            best_loss, best_counts = candidates[choice], counts.copy()
+        reached = (float(candidates[choice]) if objective.ties is None else round(candidates[choice], _DIGITS), second)
+        if reached < best:
+            best, best_counts = reached, counts.copy()
     return _Climb(best_counts / best_counts.sum(), tuple(path))
+
+
+def _choice(objective: Objective, losses: np.ndarray, total: np.ndarray, count: int, step: int) -> tuple[int, float]:
+    """Return the member of the least loss, of equals that of the least second loss, and the latter (0 without one)."""
+    if objective.ties is None:
+        return int(losses.argmin()), 0.0
+    losses = losses.round(_DIGITS)
+    equal = np.flatnonzero(losses == losses.min())
+    second = _losses(Objective(objective.members[equal], objective.ties), total, count, step)
+    return int(equal[second.argmin()]), float(second.min())
 
 
 def _losses(objective: Objective, total: np.ndarray, count: int, step: int) -> np.ndarray:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 from pydantic import model_validator
 
 from podium import metrics
@@ -64,11 +65,23 @@ class Scoring:
             for metric in self.metrics
         }
 
+    def below_constant(self, bank: pd.DataFrame) -> list[str]:
+        """Return a warning for each member of the bank table that the best constant prediction beats."""
+        name = self.official.name
+        scores, constant = bank[name].to_numpy(np.float64), bank["constant"].to_numpy(np.float64)
+        return [
+            f"warning: {member}: {name} {score:.4f} is worse than a constant prediction's {same:.4f}"
+            for member, score, same in zip(bank["member"], scores, constant, strict=True)
+            if self.official.sign * (score - same) > 0
+        ]
+
     def objective(self, weight: np.ndarray | None = None) -> EnsembleObjective:
         """Return the official metric as an ensemble's objective, of rows with these weights."""
+        smooth = self.task.smooth_metric if self.official.takes == "labels" else None
         return EnsembleObjective(
             lambda y, p, w: self.official.sign * self.task.score_stacked(self.official, y, p, w),
             limits=self.submission.clip or self.task.limits,
             is_log_loss=self.official.name == "log_loss",
             weight=weight,
+            ties=None if smooth is None else lambda y, p, w: smooth.sign * self.task.score_stacked(smooth, y, p, w),
         )

@@ -43,7 +43,9 @@ def run(config: Config) -> None:
     test = model.combine(task, bank.test)
     type(test).concat([cross_fitted, test]).write(paths.ensemble(competition))
 
-    csv_table.write(_bank_table(scoring, bank, y, weight, verdict.blend.weights), paths.bank_table(competition))
+    constant = scoring.scores(y, task.fallback(data, bank.train_ids), weight)[scoring.official.name]
+    table = _bank_table(scoring, bank, y, weight, verdict.blend.weights, constant)
+    csv_table.write(table, paths.bank_table(competition))
     csv_table.write(verdict.table.round(6), paths.method_table(competition))
     csv_table.write(_path(verdict.blend, bank.names), paths.climb_table(competition))
     scores = {
@@ -53,6 +55,8 @@ def run(config: Config) -> None:
     }
     write_json(scores, paths.METRICS_ENSEMBLE)
     official = scoring.official.name
+    for warning in scoring.below_constant(table):
+        print(warning)  # noqa: T201
     print(  # noqa: T201  # what the stage shows for its work
         f"ensemble of {len(bank.names)} by {verdict.method} ({verdict.table['verdict'][0]}): cross-fitted {official}"
         f" {scores['cross_fitted'][official]:.4f} ± {scores['standard_error'][official]:.4f},"
@@ -102,13 +106,19 @@ def _path(blend: Blend, names: tuple[str, ...]) -> pd.DataFrame:
 
 
 def _bank_table(
-    scoring: Scoring, bank: Bank[Any], y: Any, weight: np.ndarray | None, blend_weights: np.ndarray | None
+    scoring: Scoring,
+    bank: Bank[Any],
+    y: Any,
+    weight: np.ndarray | None,
+    blend_weights: np.ndarray | None,
+    constant: float,
 ) -> pd.DataFrame:
-    """Return one line per member, the best by the official metric first."""
+    """Return one line per member, the best by the official metric first; `constant` is the constant prediction's."""
     official = scoring.official
     table = pd.DataFrame(
         [{"member": name, **scoring.scores(y, p, weight)} for name, p in zip(bank.names, bank.train, strict=True)]
     )
     table["standard_error"] = [scoring.standard_errors(y, p, weight)[official.name] for p in bank.train]
     table["weight"] = np.nan if blend_weights is None else blend_weights.round(6)
+    table["constant"] = constant
     return table.sort_values(official.name, ascending=official.direction == "lower", kind="stable")

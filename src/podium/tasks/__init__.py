@@ -84,6 +84,11 @@ class Task(Frozen):
         """Return the least and greatest number that a prediction may hold."""
         return -math.inf, math.inf
 
+    @property
+    def smooth_metric(self) -> Metric | None:
+        """Return a metric without steps, by which a search goes on where the official one sees no difference."""
+        return None
+
     @abstractmethod
     def stacked(self, members: Sequence[Any]) -> np.ndarray:
         """Return what ensembles are fitted on, `(m, n, k)` float32, of members with the same rows in the same order."""
