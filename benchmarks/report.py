@@ -22,8 +22,9 @@ import numpy as np
 import pandas as pd
 
 from podium import paths
+from podium.contracts.folds import FoldTable
 from podium.contracts.predictions import write_manifest
-from podium.contracts.tables import FOLDS, HASHES, IMAGES, PROBABILITIES, ROWS
+from podium.contracts.tables import HASHES, IMAGES, PROBABILITIES, ROWS
 from podium.storage.files import write_json
 
 NAME = "large"
@@ -39,7 +40,8 @@ def make(n: int, n_classes: int, n_members: int) -> None:
     y = rng.integers(n_classes, size=n)
     rows = pd.DataFrame({"row_id": ids, "split": "train", "y": y.astype(float), "weight": 1.0, "group": ids})
     ROWS.write(rows, paths.data(NAME, "rows.parquet"), {"labels": labels, "task": "multiclass"})
-    FOLDS.write(pd.DataFrame({"row_id": ids, "repeat": 0, "fold": np.arange(n) % 5}), paths.data(NAME, "folds.parquet"))
+    folds = pd.DataFrame({"row_id": ids, "repeat": 0, "fold": np.arange(n) % 5, "group": ids})
+    FoldTable(folds, "plain").write(paths.dataset(NAME))
     sources = [f"photos.zip#{k % N_PICTURES}.jpg" for k in range(n)]
     images = pd.DataFrame({"image_id": ids, "row_id": ids, "source": sources, "split": "train", "digest": ids})
     IMAGES.write(images.assign(width=640, height=480), paths.data(NAME, "images.parquet"))

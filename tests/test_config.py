@@ -163,3 +163,21 @@ def test_metadata_are_for_competitions_that_have_some(here):
     edit("competitions/elpv.yaml", ["layout", "metadata"], [])
     with pytest.raises(PodiumError, match=r"members\.logistic_lite0\.metadata: the competition names no columns"):
         config.load()
+
+
+@pytest.mark.parametrize(
+    ("finetune", "member", "words"),
+    [
+        ({}, {}, "members.on: tuned keeps no features; set finetunes.tuned.features: true"),
+        ({"features": True}, {"refit": "full"}, "members.on.refit: tuned is trained once a fold, so no network is of"),
+    ],
+)
+def test_heads_on_trained_networks_need_features_and_folds(here, finetune, member, words):
+    """One line before anything is trained."""
+    edit("params.yaml", ["finetunes"], {"tuned": {"network": "lenet", **finetune}})
+    edit("params.yaml", ["members", "on"], {"backbone": "tuned", "head": "logistic", **member})
+    with pytest.raises(PodiumError, match=words):
+        config.load()
+    edit("params.yaml", ["finetunes", "tuned", "features"], True)
+    edit("params.yaml", ["members", "on"], {"backbone": "tuned", "head": "logistic"})
+    config.load()

@@ -191,6 +191,9 @@ def load_params(path: Path = paths.PARAMS) -> Params:
         network.check(backbone.resize.px or network.native_px, pooling, backbone.layers, at)
     for name, finetune in params.finetunes.items():
         find_encoder(finetune, f"{where}finetunes.{name}")
+    for name, model in params.models().items():
+        at = f"{where}{'members' if name in params.members else 'fusions'}.{name}"
+        _check_trained(model, params.finetunes, at)
     for role in ("train", "test"):
         for view in getattr(params.views, role):
             _choose(view, VIEWS, f"{where}views.{role}", "view")
@@ -246,6 +249,15 @@ def _sections(raw: Mapping[str, Any], where: str) -> dict[str, dict[str, Any]]:
             if twice := set(sections[first]) & set(sections[second]):
                 raise PodiumError(f"{where}{second}.{min(twice)}: {first} has this name already; choose another")
     return sections
+
+
+def _check_trained(model: Member, finetunes: Mapping[str, Finetune], where: str) -> None:
+    """Raise PodiumError for a head on trained networks' features that there are none of, or none for all rows."""
+    for name in [name for name in model.backbones if name in finetunes]:
+        if not finetunes[name].features:
+            raise PodiumError(f"{where}: {name} keeps no features; set finetunes.{name}.features: true")
+        if model.head.refit == "full":
+            raise PodiumError(f"{where}.refit: {name} is trained once a fold, so no network is of all rows; use folds")
 
 
 def _check_task(finetune: Finetune, task: Task, where: str) -> None:

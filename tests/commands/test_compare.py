@@ -10,6 +10,7 @@ from podium import config
 from podium.analysis.revisions import ENSEMBLE, Revision
 from podium.commands import compare
 from podium.contracts.dataset import Dataset
+from podium.contracts.folds import FoldTable
 from podium.contracts.scores import Scores
 from podium.errors import PodiumError
 from podium.tasks.binary import Task
@@ -43,14 +44,14 @@ def revision(name, skill, seed=1, ids=None, **changes):
     noise = shared.normal(0, 1, len(ids)) + np.random.default_rng(seed).normal(0, 0.3, len(ids))
     p = 1 / (1 + np.exp(-(skill * (2 * y - 1) + noise)))
     rows = pd.DataFrame({"row_id": ids, "split": "train", "y": y.astype(float), "weight": 1.0, "group": ids})
-    folds = pd.DataFrame({"row_id": ids, "repeat": 0, "fold": np.arange(len(ids)) % 5})
+    folds = pd.DataFrame({"row_id": ids, "repeat": 0, "fold": np.arange(len(ids)) % 5, "group": ids})
     made = Revision(
         name=name,
         config=settings(),
         choices={"seed": seed, "limit": None},
         metrics={"ensemble.cross_fitted.log_loss": round(float(skill), 3)},
         data=Dataset.in_memory(rows, ["0", "1"]),
-        folds=folds,
+        folds=FoldTable(folds, "plain"),
         predictions={ENSEMBLE: predictions(p, ids), "m": predictions(p, ids)},
     )
     return replace(made, **changes)
@@ -97,7 +98,7 @@ def test_rows_meet_by_id():
 def test_other_folds_are_said():
     """Paired by image alone, and no interval by folds."""
     a, b = revision("main", 1.0), revision("other", 1.0, seed=2)
-    b = replace(b, folds=b.folds.assign(fold=b.folds["fold"].to_numpy()[::-1]))
+    b = replace(b, folds=FoldTable(b.folds.table.assign(fold=b.folds.table["fold"].to_numpy()[::-1]), "plain"))
     assert compare.notes(a, b) == ["The folds differ: A and B are paired by image, not by fold."]
     assert compare.differences(a, b)[0].difference.over_folds is None
     assert compare.notes(a, a) == []
@@ -130,9 +131,9 @@ def test_a_corrected_label_counts_for_both():
 def test_groups_are_drawn_together():
     """Twenty rows of a patient are one draw: a gain that one patient makes is no gain."""
     a, b = revision("main", 1.0), revision("strong", 1.2, seed=2)
-    grouped = Dataset.in_memory(a.data.rows.assign(group=[str(k // 100) for k in range(N)]), ["0", "1"])
+    grouped = FoldTable(a.folds.table.assign(group=[str(k // 100) for k in range(N)]), "plain")
     alone = compare.differences(a, b)[0].difference
-    together = compare.differences(replace(a, data=grouped), replace(b, data=grouped))[0].difference
+    together = compare.differences(replace(a, folds=grouped), replace(b, folds=grouped))[0].difference
     assert together.over_images != alone.over_images
 
 

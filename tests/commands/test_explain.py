@@ -12,7 +12,8 @@ from podium import paths
 from podium.analysis import heatmaps
 from podium.commands import explain
 from podium.contracts import features
-from podium.contracts.tables import FOLDS, IMAGES, ROWS
+from podium.contracts.folds import FoldTable
+from podium.contracts.tables import IMAGES, ROWS
 from podium.errors import PodiumError
 from podium.heads.logistic import Head
 from podium.stages import augment, finetune, fit
@@ -51,10 +52,8 @@ def extracted(tmp_path, monkeypatch):
         one[1, 2, 0] += 6 * y[k]  # the evidence, at one place
     rows = pd.DataFrame({"row_id": ids, "split": split, "y": np.where(split == "train", y, np.nan)})
     ROWS.write(rows.assign(weight=1.0, group=ids), paths.data("toy", "rows.parquet"), {"labels": ["no", "yes"]})
-    FOLDS.write(
-        pd.DataFrame({"row_id": ids[:-4], "repeat": 0, "fold": np.arange(N - 4) % 4}),
-        paths.data("toy", "folds.parquet"),
-    )
+    folds = pd.DataFrame({"row_id": ids[:-4], "repeat": 0, "fold": np.arange(N - 4) % 4, "group": ids[:-4]})
+    FoldTable(folds, "plain").write(paths.dataset("toy"))
     images = pd.DataFrame({"image_id": [*maps], "row_id": ids, "source": [*maps], "split": split, "digest": "d"})
     IMAGES.write(images.assign(width=24, height=30), paths.data("toy", "images.parquet"))
     index = pd.DataFrame({"image_id": [*maps], "view": "identity"})

@@ -135,13 +135,14 @@ def test_follows_ids_when_rows_are_shuffled(case):
     """Shuffled tables of rows and folds, and shuffled features, give every row the same prediction."""
     order = np.random.default_rng(1).permutation(N)
     block = RowFeatures(case.block.row_id[order], case.block.x[order])
-    shuffled = case.run(case.rows.sample(frac=1, random_state=2), case.folds.sample(frac=1, random_state=3), block)
+    dealt = dataclasses.replace(case.folds, table=case.folds.table.sample(frac=1, random_state=3))
+    shuffled = case.run(case.rows.sample(frac=1, random_state=2), dealt, block)
     pd.testing.assert_frame_equal(case.found, shuffled.loc[case.found.index], check_exact=True)
 
 
 def test_never_sees_its_own_fold(case):
     """Other targets for the rows of a fold change nothing in what is predicted for them, but in the other folds."""
-    own = case.folds.loc[case.folds["fold"] == 0, "row_id"].to_numpy()
+    own = case.folds.table.query("fold == 0")["row_id"].to_numpy()
     spoilt = case.rows.copy()
     targets = [name for name in spoilt if name.startswith("y")]
     is_own = spoilt["row_id"].isin(own)
@@ -153,7 +154,7 @@ def test_never_sees_its_own_fold(case):
 
 def test_everything_is_fitted_on_training_rows_only(case):
     """A monstrous row in the fold to predict moves no other prediction of that fold: no scaler has seen it."""
-    own = case.folds.loc[case.folds["fold"] == 0, "row_id"].to_numpy()
+    own = case.folds.table.query("fold == 0")["row_id"].to_numpy()
     x = case.block.x.copy()
     x[np.flatnonzero(case.block.row_id == own[0])] = 1e4
     after = case.run(block=RowFeatures(case.block.row_id, x))
@@ -179,7 +180,7 @@ def test_a_saved_model_predicts_the_same_bits(case, tmp_path):
         return models.load(tmp_path, name)
 
     pd.testing.assert_frame_equal(case.run(keep=keep), case.found, check_exact=True)
-    assert models.names(tmp_path) == [models.of_fold(0, fold) for fold in range(case.folds["fold"].nunique())]
+    assert models.names(tmp_path) == [models.of_fold(0, fold) for fold in range(case.folds.table["fold"].nunique())]
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     case.run(keep=keep)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -77,7 +77,7 @@ def test_a_row_is_predicted_by_the_model_that_did_not_see_it():
     rows = rows_of()
     table = folds.make(rows, "plain", K, seed=1)
     found = run(rows, table=table)
-    fold = table.set_index("row_id")["fold"]
+    fold = table.table.set_index("row_id")["fold"]
     for row_id, y in found["y"].items():
         number = int(row_id[1:])
         assert y == pytest.approx(1000 * (fold[row_id] + 1) + number)
@@ -91,7 +91,7 @@ def test_out_of_fold_is_the_mean_over_repeats_and_test_over_all_models():
     rows = rows_of(split=["train"] * 9 + ["test"] * 3)
     table = folds.make(rows, "plain", K, repeats=2, seed=1)
     found = run(rows, table=table)
-    wide = table.pivot_table(index="row_id", columns="repeat", values="fold")
+    wide = table.table.pivot_table(index="row_id", columns="repeat", values="fold")
     for row_id in rows["row_id"][:9]:
         models = [wide.loc[row_id, 0] + 1, wide.loc[row_id, 1] + 4]
         assert found.loc[row_id, "y"] == pytest.approx(1000 * np.mean(models) + int(row_id[1:]))
@@ -128,7 +128,7 @@ def test_extra_rows_are_trained_on_always_and_never_predicted_or_met_by_their_gr
     table = folds.make(rows, "plain", K, seed=1)
     found = run(rows, table=table)
     assert sorted(found.index) == rows["row_id"][:9].tolist()
-    its_fold = table.set_index("row_id")["fold"]["r00"]
+    its_fold = table.table.set_index("row_id")["fold"]["r00"]
     assert [9 in seen(model) for model in range(K)] == [model != its_fold for model in range(K)]
     assert all({10, 11} <= set(seen(model)) for model in range(K))
 
@@ -143,11 +143,21 @@ def test_rows_without_features_or_weight():
     assert not {0, 1} & set(np.concatenate([seen(model) for model in range(K)]))
 
 
+def test_heads_get_the_groups_of_the_folds():
+    """What near-duplicates join there stays together in a head's own inner folds, and in no other fold."""
+    rows = rows_of(split=["train"] * 11 + ["extra"])
+    joined = rows.assign(group=[f"g{i // 2}" for i in range(N)])
+    table = folds.make(joined, "plain", K, seed=1)
+    run(rows, table=table)
+    for split, data in zip(folds.splits(table, rows), Telling.seen, strict=True):
+        assert len(set(data.group)) == len({int(name[1:]) // 2 for name in split.train})
+        assert (11 in set(data.x[:, 0].astype(int))) == ("r10" not in split.valid)
+
+
 def test_time_folds_leave_the_first_unpredicted():
     """There is no past to predict it from."""
     rows = rows_of(split=["train"] * 9 + ["test"] * 3, meta_day=[str(i) for i in range(N)])
     table = folds.make(rows, "time", K, time="day")
-    table.attrs["scheme"] = "time"
     found = run(rows, table=table)
     assert sorted(found.index) == rows["row_id"][3:].tolist()
     assert [seen(model) for model in range(len(Telling.seen))] == [[0, 1, 2], [0, 1, 2, 3, 4, 5]]
@@ -156,8 +166,10 @@ def test_time_folds_leave_the_first_unpredicted():
 def test_refit_predicts_test_rows_by_one_model_of_all_rows():
     """Train rows stay out of fold."""
     rows = rows_of(split=["train"] * 8 + ["extra"] + ["test"] * 3)
+    rows.loc[2, "weight"] = 0.0  # predicted, and trained on by none
     found = run(rows, Telling(refit="full"))
-    assert seen(K) == list(range(9))
+    assert seen(K) == [0, 1, 3, 4, 5, 6, 7, 8]
+    assert "r02" in found.index
     assert found.loc["r10", "y"] == pytest.approx(1000 * (K + 1) + 10)
     assert found.loc["r00", "y"] < 1000 * (K + 1)
 

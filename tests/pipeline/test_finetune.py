@@ -13,6 +13,7 @@ def costly(run):
 def test_a_finetune_is_a_member_and_a_backbone(workspace):
     """Added with a head on its features, it runs these two and the ensemble; nothing is extracted or fitted again."""
     workspace.add_finetune()
+    workspace.edit(lambda params: params["finetunes"]["tiny"].update(features=True))
     workspace.edit(lambda params: params["members"].update(on_tiny={"backbone": "tiny", "head": "logistic", "C": 0.1}))
     run = workspace.repro_ok()
     assert costly(run) == {"finetune@tiny", "fit@on_tiny"}

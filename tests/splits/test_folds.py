@@ -1,5 +1,7 @@
 """Folds are fair, keep groups whole and do not depend on the order of rows."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,9 +22,9 @@ def rows_of(y, group=None, **columns):
     )
 
 
-def joined(table, rows):
+def joined(made, rows):
     """Return the folds with the rows' columns."""
-    return table.merge(rows, on="row_id", validate="many_to_one")
+    return made.assigned.drop(columns="group").merge(rows, on="row_id", validate="many_to_one")
 
 
 @given(st.lists(st.integers(0, 3), min_size=40, max_size=120), st.integers(2, 5), st.integers(0, 99))
@@ -46,8 +48,8 @@ def test_input_order_does_not_matter_but_the_seed_does(scheme):
     make = lambda rows, seed: folds.make(rows, scheme, 5, seed=seed, time="taken")  # noqa: E731  # said once
     first = make(rows, 1)
     again = make(rows.sample(frac=1, random_state=3), 1)
-    pd.testing.assert_frame_equal(first, again)
-    assert first.equals(make(rows, 2)) == (scheme == "time")
+    pd.testing.assert_frame_equal(first.table, again.table)
+    assert first.table.equals(make(rows, 2).table) == (scheme == "time")
 
 
 @pytest.mark.parametrize("scheme", ["plain", "stratified", "group", "stratified_group", "binned", "multilabel", "time"])
@@ -100,7 +102,7 @@ def test_a_regression_target_is_binned():
 def test_repeats_differ():
     """Each repeat deals all rows anew."""
     rows = rows_of(np.arange(100) % 2)
-    table = folds.make(rows, "stratified", 5, repeats=2, seed=0)
+    table = folds.make(rows, "stratified", 5, repeats=2, seed=0).table
     first, second = (table[table["repeat"] == r].sort_values("row_id")["fold"].to_numpy() for r in (0, 1))
     assert len(first) == len(second) == 100
     assert (first != second).mean() > 0.5
@@ -110,7 +112,9 @@ def test_only_training_rows_are_dealt():
     """Test rows have no fold, and extra rows are in training always."""
     rows = rows_of(np.arange(30) % 2)
     rows.loc[:4, "split"], rows.loc[5:9, "split"] = "test", "extra"
-    assert folds.make(rows, "stratified", 2)["row_id"].tolist() == rows["row_id"][10:].tolist()
+    made = folds.make(rows, "stratified", 2)
+    assert made.assigned["row_id"].tolist() == rows["row_id"][10:].tolist()
+    assert set(made.table["row_id"]) - set(made.assigned["row_id"]) == set(rows["row_id"][5:10])
 
 
 def test_too_few_rows_of_a_class():
@@ -138,8 +142,9 @@ def test_a_scheme_that_does_not_fit_the_competition():
 def test_splits_cover_every_row_once_a_repeat_and_never_train_on_the_fold():
     """All other folds are trained on; ids come sorted, whatever the table's order."""
     rows = rows_of(np.arange(50) % 2)
-    table = folds.make(rows, "stratified", 5, repeats=2, seed=0).sample(frac=1, random_state=0)
-    found = list(folds.splits(table))
+    made = folds.make(rows, "stratified", 5, repeats=2, seed=0)
+    shuffled = replace(made, table=made.table.sample(frac=1, random_state=0))
+    found = list(folds.splits(shuffled, rows))
     assert [(s.repeat, s.fold) for s in found] == [(r, f) for r in range(2) for f in range(5)]
     for split in found:
         assert not set(split.train) & set(split.valid)
@@ -153,10 +158,9 @@ def test_time_folds_are_predicted_from_the_past_only():
     """Dates as text are put in order as dates; the first fold is never predicted."""
     dates = [f"{day}.{month}.2020" for month in range(1, 13) for day in range(1, 6)]
     rows = rows_of(np.arange(60) % 2, meta_taken=pd.to_datetime(dates, format="%d.%m.%Y").strftime("%b %d %Y"))
-    table = folds.make(rows, "time", 4, time="taken")
-    table.attrs["scheme"] = "time"
-    assert table["fold"].tolist() == np.repeat(range(4), 15).tolist()
-    found = list(folds.splits(table))
+    made = folds.make(rows, "time", 4, time="taken")
+    assert made.table["fold"].tolist() == np.repeat(range(4), 15).tolist()
+    found = list(folds.splits(made, rows))
     assert [s.fold for s in found] == [1, 2, 3]
     assert all(max(s.train) < min(s.valid) for s in found)
 
@@ -175,10 +179,10 @@ def test_a_table_of_the_users_own_is_checked(spoil, message):
     """A lacking row, an unknown row, a wrong fold, a split group, a fold without a class: one line each."""
     rows = rows_of([1] * 10 + [0] * 10, group=[f"g{i // 2}" for i in range(20)])
     rows.attrs["labels"] = ["cat", "dog"]
-    table = folds.make(rows, "stratified", 2)
-    assert folds.check(table, rows, 2, "own.csv").equals(table)
+    made = folds.make(rows, "stratified", 2)
+    assert folds.check(made, rows, 2, "own.csv") is made
     with pytest.raises(PodiumError, match=f"own.csv: .*{message}"):
-        folds.check(spoil(table), rows, 2, "own.csv")
+        folds.check(replace(made, table=spoil(made.table)), rows, 2, "own.csv")
 
 
 def test_seeds_of_models_are_unrelated():
@@ -193,4 +197,21 @@ def test_equally_rare_classes_leave_folds_one_row_apart():
     """Two classes of 19 and two of 8: dealt in turns they gave folds of 19, 18 and 17 rows."""
     for seed in range(200):
         table = folds.make(rows_of([0] * 19 + [1] * 19 + [2] * 8 + [3] * 8), "stratified", 3, seed=seed)
-        assert np.ptp(np.bincount(table["fold"], minlength=3)) <= 1
+        assert np.ptp(np.bincount(table.table["fold"], minlength=3)) <= 1
+
+
+def test_the_largest_groups_are_dealt_first():
+    """One group of ten rows beside ten single rows: two folds of ten; dealt last, it would make one of fifteen."""
+    rows = rows_of(np.arange(20) % 2, group=["g"] * 10 + [f"r{i}" for i in range(10)])
+    for seed in range(5):
+        assert np.bincount(folds.make(rows, "plain", 2, seed=seed).table["fold"]).tolist() == [10, 10]
+
+
+def test_rows_of_weight_0_are_predicted_and_not_trained_on():
+    """By one function, for whoever asks what a model saw."""
+    rows = rows_of(np.arange(12) % 2)
+    rows.loc[3, "weight"] = 0
+    found = list(folds.splits(folds.make(rows, "stratified", 3), rows))
+    assert sum("r0003" in split.valid for split in found) == 1
+    assert not any("r0003" in split.train for split in found)
+    assert "r0003" not in folds.full(rows)

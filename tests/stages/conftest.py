@@ -8,8 +8,9 @@ import pytest
 
 from podium import paths
 from podium.config import Competition, Config, Params
+from podium.contracts.folds import FoldTable
 from podium.contracts.scores import Scores
-from podium.contracts.tables import FOLDS, ROWS
+from podium.contracts.tables import ROWS
 from podium.ensembles.hill_climb import Ensemble
 from podium.fitting.member import Member
 from podium.fitting.scoring import Submission
@@ -47,7 +48,7 @@ def banked(tmp_path, monkeypatch):
     rows = rows.assign(weight=1.0, group=rows["row_id"])
     ROWS.write(rows, paths.data("toy", "rows.parquet"), {"labels": ["no", "yes"], "task": "binary"})
     folds = pd.DataFrame({"row_id": train, "repeat": 0, "fold": rng.integers(0, 4, N_TRAIN)})
-    FOLDS.write(folds, paths.data("toy", "folds.parquet"))
+    FoldTable(folds.assign(group=folds["row_id"]), "plain").write(paths.dataset("toy"))
 
     read = truth[~truth["row_id"].isin(["r05", "t03"])]
     for name, skill in {"good": 0.4, "poor": 0.3}.items():

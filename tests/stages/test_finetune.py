@@ -7,14 +7,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from podium import paths
+from podium import paths, plugins
 from podium.config import Competition, Config, Params
 from podium.contracts import features, models
+from podium.contracts.folds import FoldTable
+from podium.contracts.predictions import digest_of_folder
 from podium.contracts.scores import Scores
-from podium.contracts.steps import predict
-from podium.contracts.tables import FOLDS, IMAGES, ROWS
+from podium.contracts.tables import IMAGES, ROWS
 from podium.errors import PodiumError
+from podium.fitting.fit_inputs import FitInputs
 from podium.imaging.views import Views
+from podium.splits.folds import make
 from podium.stages import augment, finetune
 from podium.tasks.binary import Task
 from podium.training import Finetune
@@ -25,8 +28,7 @@ pytestmark = pytest.mark.keras
 PX = 12
 N_TRAIN, N_TEST = 60, 20
 OUTPUTS = (
-    paths.predictions("toy", "tiny") / "scores.parquet",
-    paths.models("toy", "tiny") / "r0f0.npz",
+    paths.predictions("toy", "tiny"),
     paths.features("toy", "tiny"),
     paths.finetune("toy", "tiny", "csv"),
     paths.finetune("toy", "tiny", "png"),
@@ -43,12 +45,6 @@ def make_config(**spec):
         finetunes={"tiny": Finetune(**TINY | spec)},
     )
     return Config.model_construct(params=params, competition=Competition.model_construct(task=Task(target="x")))
-
-
-def read(config):
-    """Return what the stage trains."""
-    spec, where = config.params.finetunes["tiny"], "params.yaml: finetunes.tiny"
-    return Finetuning.read("toy", spec, config.competition.task, config.params.seed, where)
 
 
 @pytest.fixture
@@ -76,9 +72,26 @@ def given(tmp_path, monkeypatch):
     )
     IMAGES.write(images, paths.data("toy", "images.parquet"))
     folds = pd.DataFrame({"row_id": ids[:N_TRAIN], "repeat": 0, "fold": rng.permutation(N_TRAIN) % 3})
-    FOLDS.write(folds, paths.data("toy", "folds.parquet"))
+    FoldTable(folds.assign(group=folds["row_id"]), "plain").write(paths.dataset("toy"))
     augment.run(make_config())
     return truth
+
+
+def work_of(**spec):
+    """Return what the stage works on."""
+    config = make_config(**spec)
+    spec, task = config.params.finetunes["tiny"], config.competition.task
+    return Finetuning.read("toy", spec, task, 1, "params.yaml: finetunes.tiny")
+
+
+def written():
+    """Return output -> a digest of its bytes."""
+    return {path: digest_of_folder(path) if path.is_dir() else path.read_bytes() for path in OUTPUTS}
+
+
+def folds_of():
+    """Return row_id -> fold."""
+    return FoldTable.read(paths.dataset("toy")).table.set_index("row_id")["fold"]
 
 
 def test_separable_rows_are_all_predicted_right(given):
@@ -97,7 +110,7 @@ def test_a_network_learns_from_none_of_its_own_fold(given):
     """Turned labels in one fold: its predictions are as they were, to the bit, and the other folds' are not."""
     finetune.run(make_config(epochs=2), "tiny")
     before = Scores.read(paths.predictions("toy", "tiny")).table()
-    rows, folds = ROWS.read(paths.data("toy", "rows.parquet")), FOLDS.read(paths.data("toy", "folds.parquet"))
+    rows, folds = ROWS.read(paths.data("toy", "rows.parquet")), folds_of().reset_index()
     turned = rows["row_id"].isin(folds.loc[folds["fold"] == 1, "row_id"])
     labels = dict(rows.attrs)
     rows.loc[turned, "y"] = 1 - rows.loc[turned, "y"]
@@ -110,43 +123,70 @@ def test_a_network_learns_from_none_of_its_own_fold(given):
     assert not same[table["fold"] != 1].any()
 
 
-def test_features_are_of_the_network_that_did_not_see_the_row(given):
-    """A head of the fold's own network on them gives the out-of-fold prediction, averaged over the views."""
-    config = make_config(epochs=2)
-    finetune.run(config, "tiny")
+def test_features_are_by_every_fold_s_network(given):
+    """The saved head of each network, on that network's features, gives what the network predicts."""
+    finetune.run(make_config(epochs=2, features=True), "tiny")
     found = features.read(paths.features("toy", "tiny"))
     assert sorted(set(found.index["view"])) == ["hflip", "identity", "vflip"]
     assert found.attributes["network"] == "mlp"
-    folds = FOLDS.read(paths.data("toy", "folds.parquet")).set_index("row_id")["fold"]
-    p = Scores.read(paths.predictions("toy", "tiny")).table().set_index("row_id")["p_0"]
-    for row_id in given["row_id"][:10]:
+    assert found.networks == ("r0f0", "r0f1", "r0f2")
+    folds, p = folds_of(), Scores.read(paths.predictions("toy", "tiny")).table().set_index("row_id")["p_0"]
+    heads = {name: models.load(paths.models("toy", "tiny"), name) for name in found.networks}
+
+    def by(name, row_id):
         at = (found.index["image_id"] == f"i{row_id}") & found.index["view"].isin(["identity", "hflip"])
-        x = found.matrix[at.to_numpy()]
-        saved = models.load(paths.models("toy", "tiny"), models.of_fold(0, folds[row_id]))
-        assert predict(saved, x.astype(np.float32)).mean() == pytest.approx(p[row_id], abs=1e-6)
+        return heads[name].predict(found.of_network(name).matrix[at.to_numpy()].astype(np.float32)).mean()
+
+    for row_id in given["row_id"][:10]:
+        assert by(f"r0f{folds[row_id]}", row_id) == pytest.approx(p[row_id], abs=1e-6)
+    assert np.mean([by(name, "r70") for name in found.networks]) == pytest.approx(p["r70"], abs=1e-6)
 
 
-def test_test_rows_are_described_by_all_networks_and_predicted_by_their_mean(given):
-    """One network's features each, by the image's digest; predictions are the mean over the three."""
-    config = make_config(epochs=2)
+@pytest.mark.parametrize("patience", [None, 2])
+def test_heads_on_trained_networks_score_alike_out_of_fold_and_on_hidden_labels(given, patience):
+    """Rows that are hard to tell, and networks from scratch, early stopped or not: the two scores agree."""
+    rng = np.random.default_rng(1)
+    ids = [f"s{k:03d}" for k in range(480)]
+    split, y = np.where(np.arange(480) < 160, "train", "test"), rng.integers(0, 2, 480).astype(float)
+    for name, label in zip(ids, y, strict=True):
+        rgb = rng.normal([127 + 7 * (1 - 2 * label), 127, 127], 60, (PX, PX, 3)).clip(0, 255).astype(np.uint8)
+        assert cv2.imwrite(str(paths.raw("toy") / f"{name}.png"), rgb[..., ::-1])
+    rows = pd.DataFrame({"row_id": ids, "split": split, "y": np.where(split == "train", y, np.nan), "group": ids})
+    ROWS.write(rows.assign(weight=1.0), paths.data("toy", "rows.parquet"), {"labels": ["a", "b"], "task": "binary"})
+    images = pd.DataFrame({"image_id": ids, "row_id": ids, "source": [f"{k}.png" for k in ids], "split": split})
+    images["digest"] = [hashlib.sha256(k.encode()).hexdigest() for k in ids]
+    IMAGES.write(images.assign(width=PX, height=PX), paths.data("toy", "images.parquet"))
+    make(rows.assign(weight=1.0), "stratified", 3, seed=1).write(paths.dataset("toy"))
+    config = make_config(features=True, epochs=6, patience=patience)
+    augment.run(config)
     finetune.run(config, "tiny")
-    work = read(config)
-    is_test = (work.plan["split"] == "test").to_numpy()
-    assert set(work.owners[is_test]) == {0, 1, 2}
-    plan = work.plan[is_test & (work.plan["row_id"] == "r70").to_numpy()]
-    saved = [models.load(paths.models("toy", "tiny"), models.of_fold(0, fold)) for fold in range(3)]
-    by_hand = np.mean([model.predict(plan, head)["p_0"]["r70"] for model, head in zip(work.models, saved, strict=True)])
-    p = Scores.read(paths.predictions("toy", "tiny")).table().set_index("row_id")["p_0"]
-    assert p["r70"] == pytest.approx(by_hand, abs=1e-6)
+    inputs = FitInputs.read("toy", ["tiny"], config.params.views)
+    head = plugins.make("heads", "logistic", {"C": 0.1}, "x")
+    for found in (
+        Scores.read(paths.predictions("toy", "tiny")),
+        inputs.predict(Task(target="x"), head, ["tiny"], 1),
+    ):
+        right = (found.p[:, 0] > 0.5) == (pd.Series(y, ids).loc[found.row_id].to_numpy() == 1)
+        own, hidden = right[found.split == "train"], right[found.split == "test"]
+        assert hidden.mean() > 0.6
+        assert abs(own.mean() - hidden.mean()) < 3 * np.hypot(own.std() / 160**0.5, hidden.std() / 320**0.5)
+
+
+def test_features_are_computed_for_heads_only(given):
+    """Without `features` the file is there, empty; with it no network is trained again."""
+    assert finetune.run(make_config(epochs=2), "tiny") == {"networks trained": 3, "rows computed": 3 * 2 * 40}
+    assert len(features.read(paths.features("toy", "tiny")).index) == 0
+    done = finetune.run(make_config(epochs=2, features=True), "tiny")
+    assert done == {"networks trained": 0, "rows computed": 3 * (3 * 60 + 2 * 20 - 2 * 40)}
 
 
 def test_a_finished_fold_is_not_trained_again(given, capsys):
     """Same bytes from the cache, without Keras; with a row's weight changed, the folds that learn from it are new."""
     finetune.run(make_config(epochs=2), "tiny")
-    before = {path: path.read_bytes() for path in OUTPUTS}
+    before = written()
     capsys.readouterr()
     assert finetune.run(make_config(epochs=2), "tiny") == {"networks trained": 0, "rows computed": 0}
-    assert {path: path.read_bytes() for path in OUTPUTS} == before
+    assert written() == before
     rows = ROWS.read(paths.data("toy", "rows.parquet"))
     labels = dict(rows.attrs)
     rows.loc[rows["row_id"] == "r00", "weight"] = 2.0
@@ -159,7 +199,7 @@ def test_the_images_of_a_row_share_its_weight(given):
     images = IMAGES.read(paths.data("toy", "images.parquet"))
     images.loc[images["row_id"].isin(["r01", "r02"]), "row_id"] = "r00"
     IMAGES.write(images, paths.data("toy", "images.parquet"))
-    work = read(make_config())
+    work = work_of()
     model = next(model for model in work.models if "r00" not in model.split.valid)
     train_set, _, _ = model.examples
     of = work.images["row_id"].to_numpy(object)[train_set.place]
@@ -174,23 +214,22 @@ def test_class_weights_balance_the_classes(given):
     labels = dict(rows.attrs)
     rows.loc[rows["row_id"].isin([f"r{k:02d}" for k in range(10, 30)]), "y"] = 1.0
     ROWS.write(rows, paths.data("toy", "rows.parquet"), labels)
-    train_set, _, _ = read(make_config(class_weight="balanced")).models[0].examples
+    train_set, _, _ = work_of(class_weight="balanced").models[0].examples
     sums = [train_set.weight[train_set.stratum == code].sum() for code in (0, 1)]
     assert sums[0] == pytest.approx(sums[1], rel=1e-5)
-    train_set, _, _ = read(make_config(class_weight={"red": 3})).models[0].examples
+    train_set, _, _ = work_of(class_weight={"red": 3}).models[0].examples
     means = [train_set.weight[train_set.stratum == code].mean() for code in (0, 1)]
     assert means[0] == pytest.approx(3 * means[1], rel=1e-5)
     with pytest.raises(PodiumError, match=r"tiny\.class_weight: no label 'green'; choose from: 'red', 'blue'"):
-        _ = read(make_config(class_weight={"green": 3})).models[0].examples
+        _ = work_of(class_weight={"green": 3}).models[0].examples
 
 
 def test_early_stopping_judges_by_whole_groups_of_the_training_rows(given):
-    """None of the fold that is predicted, none that is learnt from, no group on both sides."""
-    rows = ROWS.read(paths.data("toy", "rows.parquet"))
-    labels = dict(rows.attrs)
-    rows["group"] = [f"g{k // 2}" for k in range(len(rows))]
-    ROWS.write(rows, paths.data("toy", "rows.parquet"), labels)
-    work = read(make_config(patience=2))
+    """None of the fold that is predicted, none that is learnt from, no group of the folds on both sides."""
+    folds = FoldTable.read(paths.dataset("toy")).table
+    rows = folds.assign(group=[f"g{k // 2}" for k in range(len(folds))])
+    FoldTable(rows, "plain").write(paths.dataset("toy"))
+    work = work_of(patience=2)
     group = work.images.merge(rows[["row_id", "group"]], on="row_id")["group"].to_numpy(object)
     for model in work.models:
         train_set, valid_set, _ = model.examples
@@ -201,9 +240,8 @@ def test_early_stopping_judges_by_whole_groups_of_the_training_rows(given):
 
 def test_a_class_that_is_absent_from_a_fold_is_named(given):
     """One line, before anything is trained."""
-    folds = FOLDS.read(paths.data("toy", "folds.parquet"))
-    folds["fold"] = (folds["row_id"] >= "r30").astype(int)
-    FOLDS.write(folds, paths.data("toy", "folds.parquet"))
+    table = FoldTable.read(paths.dataset("toy")).table
+    FoldTable(table.assign(fold=(table["row_id"] >= "r30").astype(int)), "plain").write(paths.dataset("toy"))
     with pytest.raises(PodiumError, match=r"finetunes\.tiny: the training rows of a fold have no 'red'; choose other"):
         finetune.run(make_config(), "tiny")
 

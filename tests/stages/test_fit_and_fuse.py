@@ -10,8 +10,9 @@ import pytest
 from podium import paths
 from podium.config import Competition, Config, Params
 from podium.contracts import features
+from podium.contracts.folds import FoldTable
 from podium.contracts.scores import Scores
-from podium.contracts.tables import FOLDS, IMAGES, ROWS
+from podium.contracts.tables import IMAGES, ROWS
 from podium.errors import PodiumError
 from podium.fitting.member import Member
 from podium.heads.logistic import Head
@@ -108,9 +109,9 @@ def test_folds_of_the_users_own_are_checked_and_taken(given):
     own.to_csv("own.csv", index=False)
     config = make_config(file="own.csv")
     fold.run(config)
-    table = FOLDS.read(paths.data("toy", "folds.parquet"))
-    assert table["fold"].tolist() == own["fold"].tolist()
-    assert table.attrs == {"scheme": "stratified"}
+    taken = FoldTable.read(paths.dataset("toy"))
+    assert taken.table["fold"].tolist() == own["fold"].tolist()
+    assert taken.scheme == "stratified"
     own[1:].to_csv("own.csv", index=False)
     with pytest.raises(PodiumError, match=r"own\.csv: repeat 0 has no fold for row_id 'r00'"):
         fold.run(config)

@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 from podium import paths
-from podium.contracts.tables import FOLDS, HASHES, ROWS
+from podium.contracts.folds import FoldTable
+from podium.contracts.tables import HASHES, ROWS
 from podium.errors import PodiumError
-from podium.splits.folds import Folds
+from podium.splits.folds import Folds, splits
 from podium.stages import fold
 
 
@@ -31,7 +32,7 @@ def folds_of(tmp_path, monkeypatch):
     def run(**options):
         params = SimpleNamespace(competition="toy", seed=1, folds=Folds(k=4, **options))
         fold.run(SimpleNamespace(params=params))
-        return FOLDS.read(paths.data("toy", "folds.parquet")).set_index("row_id")["fold"]
+        return FoldTable.read(paths.dataset("toy")).table.set_index("row_id")["fold"]
 
     run.hashes = table
     return run
@@ -45,6 +46,22 @@ def test_near_duplicates_share_a_fold_on_request_only(folds_of):
     assert grouped.value_counts().tolist() == [10] * 4
     assert not all(plain[a] == plain[b] for a, b in pairs)
     pd.testing.assert_series_equal(plain, strict)
+
+
+def test_the_joined_group_is_what_trainers_read(folds_of):
+    """With its twins among the extra rows, which are in training but where their twin is held out."""
+    rows = ROWS.read(paths.data("toy", "rows.parquet"))
+    labels = dict(rows.attrs)
+    rows.loc[rows["row_id"].isin(["r20", "r21"]), "split"] = "extra"
+    ROWS.write(rows, paths.data("toy", "rows.parquet"), labels)
+    folds_of(near_duplicates=4)
+    written = FoldTable.read(paths.dataset("toy"))
+    assert written.group[["r20", "r21", "r22"]].tolist() == ["r00", "r01", "r02"]
+    for split in splits(written, rows):
+        assert ("r20" in split.train) == ("r00" not in split.valid)
+        assert ("r21" in split.train) == ("r01" not in split.valid)
+    folds_of()
+    assert FoldTable.read(paths.dataset("toy")).group["r20"] == "r20"
 
 
 def test_a_cluster_larger_than_a_fold_is_refused(folds_of):

@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from podium import config, paths
 from podium.contracts.dataset import Dataset
-from podium.contracts.tables import FOLDS
+from podium.contracts.folds import FoldTable
 from podium.errors import PodiumError
 
 WORKSPACE = "workspace"  # DVC's word for the work tree
@@ -26,7 +24,7 @@ class Revision:
     choices: dict[str, Any]
     metrics: dict[str, float]
     data: Dataset
-    folds: pd.DataFrame
+    folds: FoldTable
     predictions: dict[str, Any]  # the ensemble's and every model's
 
 
@@ -87,7 +85,7 @@ def _read(name: str, copy: _Copy) -> Revision:
         file.stem: json.loads(copy.take(file).read_text(encoding="utf-8"))
         for file in (paths.METRICS_ENSEMBLE, paths.METRICS_HELDOUT)
     }
-    for file in ("rows.parquet", "targets"):
+    for file in ("rows.parquet", "folds.parquet", "targets"):
         copy.take(paths.data(competition, file))
     return Revision(
         name,
@@ -95,7 +93,7 @@ def _read(name: str, copy: _Copy) -> Revision:
         _flat(params) | _flat(choices[competition_file], f"{competition_file}: "),
         _flat(metrics),
         Dataset(copy.folder / paths.dataset(competition)),
-        FOLDS.read(copy.take(paths.data(competition, "folds.parquet"))),
+        FoldTable.read(copy.folder / paths.dataset(competition)),
         {model: task.predictions.read(copy.take(folder)) for model, folder in folders.items()},
     )
 

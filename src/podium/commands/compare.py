@@ -14,7 +14,6 @@ from podium.analysis.revisions import ENSEMBLE, Revision
 from podium.analysis.significance import Difference
 from podium.config import all_metrics
 from podium.config import scoring as scoring_of
-from podium.contracts.tables import by_id
 from podium.errors import PodiumError, preview
 from podium.fitting.scoring import Scoring
 from podium.metrics import Metric
@@ -129,8 +128,6 @@ def _line(a: Revision, b: Revision, model: str, metric: Metric) -> Line:
 def _scored(side: Revision, truth: Revision, model: str) -> _Scored:
     """Return a side's predictions, as they would be submitted, with the labels of `truth`."""
     p = side.predictions[model].of_split("train")
-    rows = truth.data.of(p.row_id)
-    first = side.folds[side.folds["repeat"] == 0]
     scoring = scoring_of(side.config)
     return _Scored(
         scoring=scoring_of(truth.config),
@@ -138,8 +135,8 @@ def _scored(side: Revision, truth: Revision, model: str) -> _Scored:
         y=truth.config.competition.task.truth(truth.data, p.row_id),
         p=scoring.finished(p),
         weight=truth.data.weight(p.row_id),
-        groups=pd.factorize(rows["group"], sort=True)[0],
-        folds=by_id(first, p.row_id, f"{side.name}: folds")["fold"].to_numpy(),
+        groups=pd.factorize(truth.folds.group.loc[p.row_id], sort=True)[0],
+        folds=side.folds.matrix(p.row_id)[:, 0],
     )
 
 

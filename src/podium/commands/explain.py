@@ -20,7 +20,8 @@ from podium.analysis.heatmaps import Heatmap
 from podium.analysis.report.compose import compose, write
 from podium.config import Config, vector_task
 from podium.contracts import models
-from podium.contracts.tables import FOLDS, IMAGES, by_id
+from podium.contracts.folds import FoldTable
+from podium.contracts.tables import IMAGES, ROWS, by_id
 from podium.errors import PodiumError, preview
 from podium.features.extraction import Extraction, resolve_auto
 from podium.imaging.images import Reader, resize
@@ -121,12 +122,12 @@ def _explain_finetune(config: Config, name: str, encoder: Encoder, images: pd.Da
 def _models_of(config: Config, name: str, images: pd.DataFrame) -> Iterator[tuple[Any, pd.DataFrame]]:
     """Yield each saved model with the images that it may explain: it saw none of their train rows' groups."""
     competition = config.params.competition
-    folder, folds = paths.models(competition, name), FOLDS.read(paths.data(competition, "folds.parquet"))
+    folder, folds = paths.models(competition, name), FoldTable.read(paths.dataset(competition))
     is_test = images["split"] == "test"
     if (folder / f"{models.FULL}.json").exists() and is_test.any():
         yield models.load(folder, models.FULL), images[is_test]
         is_test &= False
-    for split in splits(folds):
+    for split in splits(folds, ROWS.read(paths.data(competition, "rows.parquet"))):
         own = images[images["row_id"].isin(split.valid) | is_test]
         if len(own):
             yield models.load(folder, models.of_fold(split.repeat, split.fold)), own

@@ -1,13 +1,14 @@
 """Features of every image and view of one backbone, as an HDF5 file sorted by (image_id, view).
 
 `features (n, d)` is float16, or float32 where a value does not fit; `image_id (n,)` and `view (n,)` are UTF-8 text.
-Attributes say how they were made. Labels are not in it: a corrected label must never re-extract.
+Attributes say how they were made. Labels are not in it: a corrected label must never re-extract. Of networks trained
+once a fold, each row holds the features by all of them side by side, in the order of the attribute `networks`.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from podium.storage.files import atomic
 SCHEMA = 1
 KEY = ["image_id", "view"]
 _ROWS_PER_CHUNK = 64
+_BLOCK = 4096  # rows that are read at once where some are chosen
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,17 @@ class Features:
     index: pd.DataFrame
     matrix: np.ndarray  # (n, d) float16 or float32, finite
     attributes: Mapping[str, Any]
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Return the networks, trained once a fold, whose features stand side by side; none of a frozen backbone."""
+        return tuple(str(self.attributes.get("networks", "")).split())
+
+    def of_network(self, name: str) -> Self:
+        """Return the features by one of several networks: `(n, d / networks)`."""
+        width = self.matrix.shape[1] // len(self.networks)
+        first = self.networks.index(name) * width
+        return replace(self, matrix=self.matrix[:, first : first + width], attributes={})
 
 
 def form(shapes: Iterable[tuple[int, str]]) -> dict[str, Any]:
@@ -58,8 +71,9 @@ def write(
 
     _check_index(index, str(path))
     with atomic(path) as temporary, h5py.File(temporary, "w") as file:
-        chunk = (min(len(index), _ROWS_PER_CHUNK), n_columns)
-        matrix = file.create_dataset("features", (len(index), n_columns), dtype, chunks=chunk)
+        chunk = (min(max(len(index), 1), _ROWS_PER_CHUNK), n_columns)
+        chunks = chunk if len(index) else None
+        matrix = file.create_dataset("features", (len(index), n_columns), dtype, chunks=chunks)
         for start, block in _blocks(rows, chunk):
             matrix[start : start + len(block)] = block
         for column in KEY:
@@ -69,8 +83,11 @@ def write(
             file.attrs[name] = attributes[name]
 
 
-def read(path: Path) -> Features:
-    """Return a checked features file; raises PodiumError naming the file and what is wrong with it."""
+def read(path: Path, chosen: Callable[[pd.DataFrame], np.ndarray | pd.Series] | None = None) -> Features:
+    """Return a checked features file; raises PodiumError naming the file and what is wrong with it.
+
+    `chosen` maps the index to a mask of the rows to read; the others are never in memory at once.
+    """
     import h5py
 
     if not path.exists():
@@ -81,16 +98,26 @@ def read(path: Path) -> Features:
             if attributes.get("schema") != SCHEMA:
                 raise PodiumError(f"{path}: its schema is {attributes.get('schema')}, not {SCHEMA}; extract it again")
             index = pd.DataFrame({column: file[column].asstr()[:] for column in KEY}, dtype="str")
-            matrix = file["features"][:]
+            _check_index(index, str(path))
+            if len(file["features"]) != len(index):
+                raise PodiumError(f"{path}: {len(file['features'])} rows of features for {len(index)} ids")
+            lines = np.arange(len(index)) if chosen is None else np.flatnonzero(chosen(index))
+            index, matrix = index.iloc[lines].reset_index(drop=True), _lines(file["features"], lines)
     except (OSError, KeyError) as error:
         raise PodiumError(f"{path}: not a readable features file ({error})") from None
-    _check_index(index, str(path))
-    if len(matrix) != len(index):
-        raise PodiumError(f"{path}: {len(matrix)} rows of features for {len(index)} ids")
     bad = ~np.isfinite(matrix).all(axis=1)
     if bad.any():
         raise PodiumError(f"{path}: features are not finite for image_id {preview(index['image_id'][bad])}")
     return Features(index, matrix, attributes)
+
+
+def _lines(dataset: Any, lines: np.ndarray) -> np.ndarray:
+    """Return these rows, whose positions are sorted, reading a block of the file at a time."""
+    if len(lines) == len(dataset):
+        return np.asarray(dataset[:])
+    places = [lines[(lines >= start) & (lines < start + _BLOCK)] - start for start in range(0, len(dataset), _BLOCK)]
+    blocks = [dataset[n * _BLOCK : (n + 1) * _BLOCK][inside] for n, inside in enumerate(places) if len(inside)]
+    return np.concatenate([np.empty((0, dataset.shape[1]), dataset.dtype), *blocks])
 
 
 def _blocks(rows: Iterable[np.ndarray], shape: tuple[int, int]) -> Iterable[tuple[int, np.ndarray]]:

@@ -48,9 +48,15 @@ HASHES = Table(
     key=("image_id",),
 )
 
+# Read and written by contracts.folds.FoldTable, which keeps the scheme with it.
 FOLDS = Table(
     "folds",
-    (Column("row_id", "text"), Column("repeat", "int", low=0), Column("fold", "int", low=0)),
+    (
+        Column("row_id", "text"),
+        Column("repeat", "int", low=0),
+        Column("fold", "int", low=-1),  # -1: an extra row
+        Column("group", "text"),
+    ),
     key=("row_id", "repeat"),
 )
 

@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 
 from podium.contracts import models
+from podium.contracts.folds import FoldTable
 from podium.contracts.models import Fitted
 from podium.contracts.scores import Scores
 from podium.contracts.steps import Mean, predict
 from podium.contracts.tables import by_id
-from podium.fitting.row_features import RowFeatures
+from podium.fitting.row_features import AnyFeatures, RowFeatures
 from podium.heads import Head, Training
-from podium.splits.folds import Split, seed_of, splits, trained
+from podium.splits.folds import Split, full, seed_of, splits
 from podium.tasks.vector import VectorTask
 
 Keep = Callable[[str, Fitted], Any]  # takes a model and its name; returns the model that predicts, such as a saved one
@@ -30,9 +31,9 @@ def cross_fit(
     task: VectorTask,
     labels: list[str],
     rows: pd.DataFrame,
-    folds: pd.DataFrame,
-    train_features: RowFeatures,
-    predict_features: RowFeatures,
+    folds: FoldTable,
+    train_features: AnyFeatures,
+    predict_features: AnyFeatures,
     seed: int,
     keep: Keep = in_memory,
 ) -> Scores:
@@ -47,8 +48,9 @@ def cross_fit(
         task: how targets are coded.
         labels: the task's labels, in the order of the columns.
         rows: the Rows table.
-        folds: the Folds table, with its scheme in `.attrs`.
-        train_features: features of train and extra rows in the views to train on.
+        folds: the folds, and the groups that stay together while a head is fitted.
+        train_features: features of train and extra rows in the views to train on; of networks trained once a fold,
+            those by the network of the model's own fold, which saw none of the rows that the model predicts.
         predict_features: features of train and test rows in the views to predict from.
         seed: of everything random.
         keep: saves each model under its name (`r0f3`, `full`) and returns it as it was saved.
@@ -57,23 +59,23 @@ def cross_fit(
     if head.views == "mean":
         train_features, predict_features = train_features.merged(), predict_features.merged()
     has_features = rows["row_id"].isin(train_features.row_id) | rows["row_id"].isin(predict_features.row_id)
-    rows = rows[has_features].set_index("row_id", drop=False)
+    rows = folds.grouped(rows[has_features]).set_index("row_id", drop=False)
     train_ids, test_ids = (np.sort(rows.index[rows["split"] == split].to_numpy(object)) for split in ("train", "test"))
     total, n_repeats = np.zeros((len(train_ids), len(columns))), np.zeros((len(train_ids), 1))
     test_predictions = []
 
     for split, fitted in fit_folds(head, task, labels, rows, folds, train_features, seed):
-        model = keep(models.of_fold(split.repeat, split.fold), fitted)
+        name = models.of_fold(split.repeat, split.fold)
+        model, features = keep(name, fitted), predict_features.of_model(name)
         indices = np.searchsorted(train_ids, split.valid)
-        total[indices] += predict_views(model, predict_features.of(split.valid))
+        total[indices] += predict_views(model, features.of(split.valid))
         n_repeats[indices] += 1
         if head.refit == "folds":
-            test_predictions.append(predict_views(model, predict_features.of(test_ids)))
+            test_predictions.append(predict_views(model, features.of(test_ids)))
     if head.refit == "full":
-        is_trained = rows["split"].isin(["train", "extra"]) & (rows["weight"] > 0)
-        everyone = np.sort(rows.index[is_trained].to_numpy(object))
-        model = keep(models.FULL, fit(head, task, labels, by_id(rows, everyone, "rows"), train_features, seed_of(seed)))
-        test_predictions.append(predict_views(model, predict_features.of(test_ids)))
+        everyone, name = by_id(rows, full(rows), "rows"), models.FULL
+        model = keep(name, fit(head, task, labels, everyone, train_features.of_model(name), seed_of(seed)))
+        test_predictions.append(predict_views(model, predict_features.of_model(name).of(test_ids)))
     is_predicted = n_repeats[:, 0] > 0
     parts = [
         (train_ids[is_predicted], "train", (total / np.maximum(n_repeats, 1))[is_predicted]),
@@ -92,15 +94,16 @@ def fit_folds(
     task: VectorTask,
     labels: list[str],
     rows: pd.DataFrame,
-    folds: pd.DataFrame,
-    train_features: RowFeatures,
+    folds: FoldTable,
+    train_features: AnyFeatures,
     seed: int,
 ) -> Iterator[tuple[Split, Fitted]]:
     """Yield each fold's rows and the model that saw none of their groups; arguments as of `cross_fit`."""
-    rows = rows[rows["row_id"].isin(train_features.row_id)].set_index("row_id", drop=False)
-    for split in splits(folds[folds["row_id"].isin(rows.index[rows["split"] == "train"])]):
-        known = by_id(rows, trained(rows, split), "rows")
-        yield split, fit(head, task, labels, known, train_features, seed_of(seed, split.repeat, split.fold))
+    rows = rows[rows["row_id"].isin(train_features.row_id)].reset_index(drop=True)
+    for split in splits(folds, rows):
+        known = by_id(rows, split.train, "rows")
+        features = train_features.of_model(models.of_fold(split.repeat, split.fold))
+        yield split, fit(head, task, labels, known, features, seed_of(seed, split.repeat, split.fold))
 
 
 def fit(

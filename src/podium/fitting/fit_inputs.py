@@ -4,17 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
 from podium import paths
 from podium.contracts import features, models
 from podium.contracts.dataset import Dataset
+from podium.contracts.folds import FoldTable
 from podium.contracts.models import Fitted
 from podium.contracts.scores import Scores
-from podium.contracts.tables import FOLDS
 from podium.fitting.crossfit import Keep, cross_fit, in_memory
 from podium.fitting.member import Member
-from podium.fitting.row_features import RowFeatures, fused, row_features, tabular
+from podium.fitting.row_features import AnyFeatures, fused, read_features, tabular
 from podium.heads import Head
 from podium.imaging.views import Views
 from podium.storage.files import atomic_folder, write_json
@@ -28,9 +26,9 @@ class FitInputs:
     """All that heads are fitted on; features by backbone, in the views to train on and in those to predict from."""
 
     data: Dataset
-    folds: pd.DataFrame
-    train_features: dict[str, RowFeatures]
-    predict_features: dict[str, RowFeatures]
+    folds: FoldTable
+    train_features: dict[str, AnyFeatures]
+    predict_features: dict[str, AnyFeatures]
 
     @classmethod
     def read(
@@ -39,13 +37,14 @@ class FitInputs:
         """Return the inputs of heads on these backbones; `splits` are those to predict."""
         data = Dataset(paths.dataset(competition))
         is_train, is_predicted = data.images["split"].isin(["train", "extra"]), data.images["split"].isin(splits)
-        train_features, predict_features = {}, {}
+        train_features: dict[str, AnyFeatures] = {}
+        predict_features: dict[str, AnyFeatures] = {}
         for backbone in backbones:
             path = paths.features(competition, backbone)
             table = features.read(path)
-            train_features[backbone] = row_features(table, data.images[is_train], views.train, str(path))
-            predict_features[backbone] = row_features(table, data.images[is_predicted], views.test, str(path))
-        return cls(data, FOLDS.read(data.folder / "folds.parquet"), train_features, predict_features)
+            train_features[backbone] = read_features(table, data.images[is_train], views.train, str(path))
+            predict_features[backbone] = read_features(table, data.images[is_predicted], views.test, str(path))
+        return cls(data, FoldTable.read(data.folder), train_features, predict_features)
 
     def predict(
         self,

@@ -1,7 +1,7 @@
 """Features by row: of a row's images and views, of several backbones side by side, and of its metadata."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -20,6 +20,15 @@ class RowFeatures:
     row_id: np.ndarray
     x: np.ndarray
 
+    @property
+    def n_views(self) -> int:
+        """Return v."""
+        return int(self.x.shape[1])
+
+    def of_model(self, _name: str) -> Self:
+        """Return the features that the model of this name takes: the same for all."""
+        return self
+
     def lines(self, ids: np.ndarray) -> np.ndarray:
         """Return `(len(ids),)` int64: where these rows lie in `x`; raises PodiumError for a row that is not there."""
         indices = pd.Index(self.row_id).get_indexer(pd.Index(ids))
@@ -34,6 +43,42 @@ class RowFeatures:
     def merged(self) -> Self:
         """Return the mean of each row's views as its only view."""
         return dataclasses.replace(self, x=self.x.mean(axis=1, keepdims=True))
+
+
+@dataclass(frozen=True)
+class FoldFeatures:
+    """Features of rows by networks trained once a fold: each model is fitted on those by the network of its fold.
+
+    Another fold's network has weights, and so a space, of its own, and saw the rows that the model is to predict.
+    """
+
+    row_id: np.ndarray
+    n_views: int
+    by_network: Callable[[str], RowFeatures]
+
+    def of_model(self, name: str) -> RowFeatures:
+        """Return the features that the model of this name takes."""
+        return self.by_network(name)
+
+    def merged(self) -> Self:
+        """Return the mean of each row's views as its only view."""
+        return dataclasses.replace(self, n_views=1, by_network=lambda name: self.of_model(name).merged())
+
+
+AnyFeatures = RowFeatures | FoldFeatures
+
+
+def read_features(table: Features, images: pd.DataFrame, views: Sequence[str], where: str) -> AnyFeatures:
+    """Return the features of the images' rows, by one network or by the network of each fold."""
+    if not table.networks:
+        return row_features(table, images, views, where)
+
+    def by_network(name: str) -> RowFeatures:
+        if name not in table.networks:
+            raise PodiumError(f"{where}: no features by a network {name}; it has: {', '.join(table.networks)}")
+        return row_features(table.of_network(name), images, views, where)
+
+    return FoldFeatures(np.unique(images["row_id"].to_numpy(object)), len(views), by_network)
 
 
 def row_features(features: Features, images: pd.DataFrame, views: Sequence[str], where: str) -> RowFeatures:
@@ -54,17 +99,24 @@ def row_features(features: Features, images: pd.DataFrame, views: Sequence[str],
     return RowFeatures(ids, np.stack(planes, axis=1))
 
 
-def fused(blocks: Sequence[RowFeatures]) -> RowFeatures:
+def fused(blocks: Sequence[AnyFeatures]) -> AnyFeatures:
     """Return the blocks of several backbones side by side; they must hold the same rows and views."""
+    if len(blocks) == 1:
+        return blocks[0]
     first = blocks[0]
-    return (
-        first
-        if len(blocks) == 1
-        else RowFeatures(first.row_id, np.concatenate([b.of(first.row_id) for b in blocks], axis=2))
-    )
+    if any(isinstance(block, FoldFeatures) for block in blocks):
+        return FoldFeatures(
+            first.row_id, first.n_views, lambda name: _side_by_side([block.of_model(name) for block in blocks])
+        )
+    return _side_by_side([block.of_model("") for block in blocks])
 
 
-def tabular(rows: pd.DataFrame, like: RowFeatures) -> RowFeatures:
+def _side_by_side(blocks: Sequence[RowFeatures]) -> RowFeatures:
+    row_id = blocks[0].row_id
+    return RowFeatures(row_id, np.concatenate([block.of(row_id) for block in blocks], axis=2))
+
+
+def tabular(rows: pd.DataFrame, like: AnyFeatures) -> RowFeatures:
     """Return the metadata of a block's rows as features `(n, v, d)`, the same in every view.
 
     Raises PodiumError where a column holds anything but numbers.
@@ -76,4 +128,4 @@ def tabular(rows: pd.DataFrame, like: RowFeatures) -> RowFeatures:
         column = wrong.any().idxmax()
         ids = preview(known["row_id"][wrong[column]])
         raise PodiumError(f"layout.metadata: {column.removeprefix('meta_')!r} must be a number: row_id {ids}")
-    return RowFeatures(like.row_id, np.repeat(x.to_numpy(np.float32)[:, None], like.x.shape[1], axis=1))
+    return RowFeatures(like.row_id, np.repeat(x.to_numpy(np.float32)[:, None], like.n_views, axis=1))

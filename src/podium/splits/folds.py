@@ -7,16 +7,14 @@ company is a group of its own.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from podium.contracts.folds import ALWAYS, FoldScheme, FoldTable
 from podium.errors import PodiumError, preview
 from podium.frozen import Frozen
-
-FoldScheme = Literal["plain", "stratified", "binned", "multilabel", "group", "stratified_group", "time"]
 
 _BINS = 10  # of a regression target; more would be empty in small folds
 
@@ -50,8 +48,8 @@ class Split:
 
 def make(
     rows: pd.DataFrame, scheme: FoldScheme, k: int, *, repeats: int = 1, seed: int = 0, time: str | None = None
-) -> pd.DataFrame:
-    """Return the table `row_id, repeat, fold` of the rows whose split is train.
+) -> FoldTable:
+    """Return the folds of the rows whose split is train, and the groups of these and of the extra rows.
 
     - plain, group: folds of equal numbers of rows; stratified, stratified_group: of each class too;
       binned: of each tenth of a regression target; multilabel: of each label, the rarest placed first
@@ -60,28 +58,38 @@ def make(
 
     Raises PodiumError where a class has fewer rows than there are folds.
     """
-    rows = _training_rows(rows)
+    everyone, rows = rows, _training_rows(rows)
     if rows["group"].nunique() < k:
         raise PodiumError(f"folds.k: {k} folds need as many groups of rows; there are {rows['group'].nunique()}")
     if "group" in scheme and rows["group"].is_unique:
         raise PodiumError(f"folds.scheme: {scheme} needs a group, and the competition names none")
     if scheme == "time":
-        return _by_time(rows, time, k)
+        return grouped(_by_time(rows, time, k), everyone, scheme)
     strata, group = _strata(rows, scheme, k), pd.factorize(rows["group"], sort=True)[0]
     dealt = [deal(strata, group, k, np.random.default_rng([seed, repeat])) for repeat in range(repeats)]
     tables = [pd.DataFrame({"row_id": rows["row_id"], "repeat": i, "fold": fold}) for i, fold in enumerate(dealt)]
-    return pd.concat(tables, ignore_index=True)
+    return grouped(pd.concat(tables, ignore_index=True), everyone, scheme)
 
 
-def check(folds: pd.DataFrame, rows: pd.DataFrame, k: int, where: str) -> pd.DataFrame:
-    """Return a folds table that fits the rows: each training row once a repeat, k folds, whole groups, all classes.
+def grouped(table: pd.DataFrame, rows: pd.DataFrame, scheme: FoldScheme) -> FoldTable:
+    """Return the folds `row_id, repeat, fold` with the rows' groups, and with the extra rows in every repeat."""
+    extra = rows.loc[rows["split"] == "extra", ["row_id"]].sort_values("row_id", kind="stable").assign(fold=ALWAYS)
+    more = [extra.assign(repeat=repeat) for repeat in np.unique(table["repeat"])]
+    table = pd.concat([table[["row_id", "repeat", "fold"]], *more], ignore_index=True)
+    group = rows[["row_id", "group"]]
+    return FoldTable(table.merge(group, on="row_id", how="left", validate="many_to_one"), scheme)
+
+
+def check(folds: FoldTable, rows: pd.DataFrame, k: int, where: str) -> FoldTable:
+    """Return folds that fit the rows: each training row once a repeat, k folds, whole groups, all classes.
 
     `rows.attrs["labels"]` names the classes. Raises PodiumError that opens with `where` and names the first bad ids.
     """
-    rows = _training_rows(rows).set_index("row_id")
-    if unknown := sorted(set(folds["row_id"]) - set(rows.index)):
+    everyone, rows = rows, _training_rows(rows).set_index("row_id")
+    assigned = folds.assigned
+    if unknown := sorted(set(assigned["row_id"]) - set(rows.index)):
         raise PodiumError(f"{where}: no training row has row_id {preview(unknown)}")
-    for repeat, table in folds.groupby("repeat"):
+    for repeat, table in assigned.groupby("repeat"):
         if lacking := sorted(set(rows.index) - set(table["row_id"])):
             raise PodiumError(f"{where}: repeat {repeat} has no fold for row_id {preview(lacking)}")
         if (found := sorted(table["fold"].unique().tolist())) != list(range(k)):
@@ -89,35 +97,37 @@ def check(folds: pd.DataFrame, rows: pd.DataFrame, k: int, where: str) -> pd.Dat
         spread = table.set_index("row_id")["fold"].groupby(rows["group"]).nunique()
         if (spread > 1).any():
             raise PodiumError(f"{where}: repeat {repeat} splits groups over folds: {preview(spread.index[spread > 1])}")
-    _check_classes(folds, rows, where)
+    _check_classes(folds, everyone, where)
     return folds
 
 
-def splits(folds: pd.DataFrame) -> Iterator[Split]:
-    """Yield every model's rows, by (repeat, fold).
+def splits(folds: FoldTable, rows: pd.DataFrame) -> Iterator[Split]:
+    """Yield every model's rows, by (repeat, fold): the only place that says what a model is trained on.
 
-    Where `folds.attrs["scheme"]` is time, a fold's training rows are those of earlier folds, so the first
-    fold is never predicted; else they are those of all other folds.
+    A fold's model is trained on all other folds, or by the scheme `time` on the earlier ones, so that the first fold
+    is never predicted; on the extra rows of no held-out row's group; and on no row of weight 0.
+
+    Args:
+        folds: the folds.
+        rows: the Rows table, of which row_id and weight are read; rows that it lacks are left out.
     """
-    ordered = folds.attrs.get("scheme") == "time"
-    folds = folds.sort_values("row_id", kind="stable")
-    for repeat in np.unique(folds["repeat"]):
-        table = folds[folds["repeat"] == repeat]
-        ids, fold_of = table["row_id"].to_numpy(), table["fold"].to_numpy()
-        for fold in np.unique(fold_of)[1 if ordered else 0 :]:
-            train = fold_of < fold if ordered else fold_of != fold
-            yield Split(int(repeat), int(fold), ids[train], ids[fold_of == fold])
+    table = folds.of(rows["row_id"]).table.sort_values("row_id", kind="stable")
+    table = table.merge(rows[["row_id", "weight"]], on="row_id", validate="many_to_one")
+    for repeat in np.unique(table["repeat"]):
+        part = table[table["repeat"] == repeat]
+        ids, fold_of, group = part["row_id"].to_numpy(object), part["fold"].to_numpy(), part["group"].to_numpy(object)
+        first = 1 if folds.scheme == "time" else 0
+        for fold in np.unique(fold_of[fold_of != ALWAYS])[first:]:
+            is_valid, is_extra = fold_of == fold, fold_of == ALWAYS
+            is_known = fold_of < fold if folds.scheme == "time" else ~is_valid
+            is_known[is_extra] = ~np.isin(group[is_extra], group[is_valid])
+            yield Split(int(repeat), int(fold), ids[is_known & (part["weight"].to_numpy() > 0)], ids[is_valid])
 
 
-def trained(rows: pd.DataFrame, split: Split) -> np.ndarray:
-    """Return the sorted ids to train on: the split's, and the extra rows that are no company of a row to predict.
-
-    `rows` is the Rows table, indexed by row_id. A row of weight 0 is not trained on.
-    """
-    held_out = rows.loc[split.valid, "group"]
-    extra = rows.index[(rows["split"] == "extra") & ~rows["group"].isin(held_out)]
-    ids = np.sort(np.concatenate([split.train, extra.to_numpy(object)]))
-    return np.asarray(ids[rows.loc[ids, "weight"].to_numpy() > 0])
+def full(rows: pd.DataFrame) -> np.ndarray:
+    """Return the sorted ids that a model of all rows is trained on: train and extra rows whose weight is not 0."""
+    is_trained = rows["split"].isin(["train", "extra"]) & (rows["weight"] > 0)
+    return np.sort(rows.loc[is_trained, "row_id"].to_numpy(object))
 
 
 def seed_of(seed: int, *parts: int) -> int:
@@ -224,13 +234,14 @@ def _by_time(rows: pd.DataFrame, time: str | None, k: int) -> pd.DataFrame:
     return pd.DataFrame({"row_id": rows["row_id"], "repeat": 0, "fold": fold})
 
 
-def _check_classes(folds: pd.DataFrame, rows: pd.DataFrame, where: str) -> None:
+def _check_classes(folds: FoldTable, rows: pd.DataFrame, where: str) -> None:
     """Raise where a model would be trained without a class: it could never predict it."""
     labels = rows.attrs.get("labels") or []
     if len(labels) < 2 or "y" not in rows.columns:  # noqa: PLR2004  # a class needs another
         return
-    for split in splits(folds):
-        lacking = set(range(len(labels))) - set(rows["y"].loc[split.train].astype(int))
+    y = rows.set_index("row_id")["y"]
+    for split in splits(folds, rows):
+        lacking = set(range(len(labels))) - set(y.loc[split.train].astype(int))
         if lacking:
             names = preview([labels[code] for code in sorted(lacking)])
             raise PodiumError(f"{where}: the training rows of fold {split.fold} have no {names}; choose a smaller k")

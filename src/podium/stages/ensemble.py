@@ -12,9 +12,9 @@ from podium.config import Config
 from podium.config import scoring as scoring_of
 from podium.contracts import models
 from podium.contracts.dataset import Dataset
+from podium.contracts.folds import FoldTable
 from podium.contracts.models import FULL, of_fold
 from podium.contracts.predictions import Bank, read_bank
-from podium.contracts.tables import FOLDS, by_id
 from podium.ensembles import Blend
 from podium.fitting.choose_ensemble import Verdict, choose_ensemble
 from podium.fitting.ensemble_model import EnsembleModel, cross_blended
@@ -32,8 +32,7 @@ def run(config: Config) -> None:
     task, data = scoring.task, Dataset(paths.dataset(competition))
     bank = read_bank(paths.data(competition, "bank.json"), partial(paths.predictions, competition), task.predictions)
     y, weight = task.truth(data, bank.train_ids), data.weight(bank.train_ids)
-    folds_file = data.folder / "folds.parquet"
-    folds = _fold_matrix(FOLDS.read(folds_file), bank.train_ids, str(folds_file))
+    folds = FoldTable.read(data.folder).matrix(bank.train_ids)
 
     objective = scoring.objective(weight)
     verdict = choose_ensemble(params.ensemble, task.stacked(bank.train), y, folds, loss=objective, seed=params.seed)
@@ -89,12 +88,6 @@ def _write_models(
                 adjusted = task.adjusted(blended.take(inside), own)
                 parts.append(scoring.finished(adjusted))
     return type(blended).concat(parts).by_id(bank.train_ids, str(folder))
-
-
-def _fold_matrix(folds: pd.DataFrame, ids: list[str], where: str) -> np.ndarray:
-    """Return `(n, repeats)`: the fold of each id in each repeat."""
-    wide = folds.pivot_table(index="row_id", columns="repeat", values="fold").reset_index()
-    return by_id(wide, ids, where).drop(columns="row_id").to_numpy(dtype=np.int64)
 
 
 def _path(blend: Blend, names: tuple[str, ...]) -> pd.DataFrame:

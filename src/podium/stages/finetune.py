@@ -9,7 +9,6 @@ from podium.training.finetuning import Finetuning, describe
 from podium.training.progress import Progress
 
 _SHOWN = 6  # images in the picture
-_FOLD = "a train row's features are from the network that did not see it, others' from one chosen by the digest"
 
 
 def run(config: Config, name: str) -> dict[str, int]:
@@ -32,14 +31,14 @@ def run(config: Config, name: str) -> dict[str, int]:
     csv_table.write(finetuning.curves(), paths.finetune(competition, name, "csv"))
     features.write(
         paths.features(competition, name),
-        finetuning.plan[features.KEY],
+        finetuning.described[features.KEY],
         finetuning.feature_rows(),
-        **features.form(finetuning.shapes()),
+        **finetuning.form(),
         attributes={
             **describe(finetuning.encoder),
             "backbone": name,
             "fingerprint": finetuning.fingerprint,
-            "fold": _FOLD,
+            "networks": " ".join(model.name for model in finetuning.models),
         },
     )
     return facts

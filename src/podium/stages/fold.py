@@ -6,6 +6,7 @@ import pandas as pd
 
 from podium import paths
 from podium.config import Config
+from podium.contracts.folds import FoldTable
 from podium.contracts.tables import FOLDS, HASHES, ROWS
 from podium.errors import PodiumError
 from podium.imaging.duplicates import joined_groups, near_pairs
@@ -21,11 +22,11 @@ def run(config: Config) -> None:
     if spec.near_duplicates is not None:
         rows["group"] = _with_near_duplicates(rows, name, spec)
     if spec.file:
-        table = folds.check(FOLDS.check(_given(spec.file), str(spec.file)), rows, spec.k, str(spec.file))
+        table = _given(spec.file, rows, spec)
     else:
         table = folds.make(rows, spec.scheme, spec.k, repeats=spec.repeats, seed=config.params.seed, time=spec.time)
-        folds.check(table, rows, spec.k, str(paths.PARAMS))
-    FOLDS.write(table, paths.data(name, "folds.parquet"), {"scheme": spec.scheme})
+    folds.check(table, rows, spec.k, str(spec.file or paths.PARAMS))
+    table.write(paths.dataset(name))
 
 
 def _with_near_duplicates(rows: pd.DataFrame, name: str, spec: Folds) -> pd.Series:
@@ -43,8 +44,12 @@ def _with_near_duplicates(rows: pd.DataFrame, name: str, spec: Folds) -> pd.Seri
     return group
 
 
-def _given(path: Path) -> pd.DataFrame:
+def _given(path: Path, rows: pd.DataFrame, spec: Folds) -> FoldTable:
+    """Return the user's own folds, with the rows' groups; their numbers are checked here, their sense by the caller."""
     if not path.exists():
         raise PodiumError(f"{paths.PARAMS}: folds.file: there is no {path}")
     table = csv_table.read(path.read_bytes(), str(path))
-    return table if "repeat" in table.columns else table.assign(repeat=0)
+    csv_table.require(table, ["row_id", "fold"], str(path))
+    table = table if "repeat" in table.columns else table.assign(repeat=0)
+    table = FOLDS.check(table.assign(group=""), str(path))  # the groups are not the file's to say
+    return folds.grouped(table, rows, spec.scheme)

@@ -10,7 +10,7 @@ from podium import paths
 from podium.config import Config
 from podium.contracts import imports
 from podium.contracts.dataset import Dataset
-from podium.contracts.tables import FOLDS
+from podium.contracts.folds import FoldTable
 from podium.errors import PodiumError, preview
 
 
@@ -27,14 +27,14 @@ def run(config: Config, name: str) -> None:
     imports.check_ids(ids, rows.loc[rows["split"].isin(["train", "test"]) & has_image, "row_id"], str(path))
     if folds is not None:
         table = pd.DataFrame({"row_id": ids, "fold": folds[is_kept]})
-        _check_folds(table, FOLDS.read(paths.data(competition, "folds.parquet")), path)
+        _check_folds(table, FoldTable.read(data.folder), path)
     kept = predictions.take(np.flatnonzero(is_kept))
     replace(kept, split=rows.loc[kept.row_id, "split"].to_numpy(object)).write(paths.predictions(competition, name))
 
 
-def _check_folds(table: pd.DataFrame, folds: pd.DataFrame, path: Path) -> None:
+def _check_folds(table: pd.DataFrame, folds: FoldTable, path: Path) -> None:
     """Raise PodiumError where rows of one fold here are of several folds there: those models saw rows that ours hid."""
-    first = folds[folds["repeat"] == 0].merge(
+    first = folds.assigned.query("repeat == 0").merge(
         table[["row_id", "fold"]].rename(columns={"fold": "theirs"}), on="row_id", validate="one_to_one"
     )
     pairs = first[["fold", "theirs"]].drop_duplicates()

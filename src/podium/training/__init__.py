@@ -77,6 +77,8 @@ class Finetune(Frozen):
     """Stop after so many epochs without a better loss of one of `inner` parts; null: never."""
     inner: int = Field(6, ge=2)
     """Parts of the training rows, of which early stopping holds one out."""
+    features: bool = False
+    """Whether the networks' features of all rows are kept, for heads of members and fusions."""
 
     @field_validator("unfreeze", mode="before")
     @classmethod

@@ -18,10 +18,11 @@ import pandas as pd
 from podium import paths
 from podium.contracts import features, models
 from podium.contracts.dataset import Dataset
+from podium.contracts.folds import FoldTable
 from podium.contracts.models import Fitted
 from podium.contracts.scores import Scores
 from podium.contracts.steps import Affine, Chain, Linear, predict
-from podium.contracts.tables import FOLDS, VIEWS, by_id
+from podium.contracts.tables import VIEWS, by_id
 from podium.engines.keras import Engine
 from podium.errors import PodiumError
 from podium.features.extraction import decoder, named, workers
@@ -42,6 +43,8 @@ from podium.training.outputs.scores import build
 from podium.training.trained import TrainedNetwork
 
 METHOD = 1  # counts the changes of training and augmentation that changed what the same settings give
+# Described apart, or of no effect on the weights: heads may be added without training anew.
+_NOT_TRAINING = {"network", "resize", "precision", "pooling", "layers", "augment", "features"}
 _AT_ONCE = 256  # images whose features are computed between two writes to the cache
 
 
@@ -52,8 +55,8 @@ class Finetuning:
     encoder: Encoder
     task: VectorTask
     labels: list[str]
-    rows: pd.DataFrame
-    folds_table: pd.DataFrame
+    rows: pd.DataFrame  # with the groups of the folds
+    fold_table: FoldTable
     images: pd.DataFrame  # with each one's place among the pixels
     plan: pd.DataFrame  # a line per image and view, with the image's columns and the key in the cache of rows
     pixels: np.ndarray  # (n, px, px, 3) uint8, in the order of `images`
@@ -65,6 +68,7 @@ class Finetuning:
     def read(cls, competition: str, spec: Finetune, task: VectorTask, seed: int, where: str) -> "Finetuning":
         """Return what a finetune is trained on and asked for; its images are decoded, if no run has done so before."""
         encoder, data = find(spec, where), Dataset(paths.dataset(competition))
+        fold_table = FoldTable.read(data.folder)
         encoder.require_weights(where)
         images = data.images.sort_values("image_id", ignore_index=True)
         images["place"] = images.index
@@ -77,8 +81,8 @@ class Finetuning:
             encoder=encoder,
             task=task,
             labels=data.labels,
-            rows=data.rows,
-            folds_table=FOLDS.read(data.folder / "folds.parquet"),
+            rows=fold_table.grouped(data.rows),
+            fold_table=fold_table,
             images=images,
             plan=plan,
             pixels=pixels,
@@ -90,9 +94,8 @@ class Finetuning:
     @cached_property
     def models(self) -> tuple["FoldModel", ...]:
         """Return each fold's model, by (repeat, fold), trained or not."""
-        readable = self.rows[self.rows["row_id"].isin(self.images["row_id"])].set_index("row_id", drop=False)
-        folds_table = self.folds_table[self.folds_table["row_id"].isin(readable.index)]
-        return tuple(FoldModel(self, split, folds.trained(readable, split)) for split in folds.splits(folds_table))
+        readable = self.rows[self.rows["row_id"].isin(self.images["row_id"])]
+        return tuple(FoldModel(self, split) for split in folds.splits(self.fold_table, readable))
 
     def predictions(self, views: Sequence[str], heads: Sequence[Fitted]) -> Scores:
         """Return the predictions by the models' saved heads: of a train row by models that did not see it.
@@ -118,40 +121,33 @@ class Finetuning:
         """Write every fold's network, and return them as they were saved."""
         with atomic_folder(folder) as temporary:
             for model in self.models:
-                models.save(model.trained, temporary, models.of_fold(model.split.repeat, model.split.fold))
+                models.save(model.trained, temporary, model.name)
             facts = {**describe(self.encoder), "labels": self.labels, "px": self.encoder.px}
             write_json(facts, temporary / "about.json")
-        names = (models.of_fold(model.split.repeat, model.split.fold) for model in self.models)
-        return [models.load(folder, name) for name in names]
+        return [models.load(folder, model.name) for model in self.models]
 
     @cached_property
-    def owners(self) -> np.ndarray:
-        """Return `(len(plan),)`: which model's encoder gives the features of each line of the plan.
-
-        Of a train row, that of the first repeat which did not see it. A test image's is chosen by the image's digest,
-        so that test rows are of all trunks like train rows; so is the encoder of an extra row, which all have seen, and
-        of a train row that no model predicts (the first fold of the scheme `time`).
-        """
-        by_digest = {d: int(d[:8], 16) % len(self.models) for d in self.plan["digest"].unique()}
-        owner = self.plan["digest"].map(by_digest)
-        for n, model in reversed(list(enumerate(self.models))):
-            owner = owner.mask(self.plan["row_id"].isin(model.split.valid), n)
-        return np.asarray(owner, np.int64)
+    def described(self) -> pd.DataFrame:
+        """Return the lines of the plan that features are written of: all, or none where no head asks for them."""
+        return self.plan if self.encoder.spec.features else self.plan[:0]
 
     def feature_rows(self) -> Iterator[np.ndarray]:
-        """Yield the features `(d,)` of each line of the plan, in order."""
-        for key, owner in zip(self.plan["key"], self.owners, strict=True):
-            yield self.models[owner].rows.get(key)
+        """Yield the features of each described line, by one network after the other: `(networks * d,)`."""
+        for key in self.described["key"]:
+            yield np.concatenate([model.rows.get(key) for model in self.models])
 
-    def shapes(self) -> set[tuple[int, str]]:
-        """Return the numbers of columns and the dtypes of the features."""
-        return {self.models[owner].rows.shape(key) for key, owner in zip(self.plan["key"], self.owners, strict=True)}
+    def form(self) -> dict[str, Any]:
+        """Return `n_columns` and `dtype` of the features file."""
+        if self.described.empty:
+            return {"n_columns": 0, "dtype": "float16"}
+        one = features.form({model.rows.shape(key) for model in self.models for key in self.described["key"]})
+        return one | {"n_columns": one["n_columns"] * len(self.models)}
 
     def wanted(self, model: "FoldModel", views: Sequence[str]) -> pd.DataFrame:
-        """Return the lines of the plan that a model's encoder is asked for: its own, and the test rows."""
-        n = self.models.index(model)
+        """Return the lines of the plan that a model's encoder is asked for: to be described, or to be predicted."""
         asked = self.plan["row_id"].isin(model.split.valid) | (self.plan["split"] == "test")
-        wanted: pd.DataFrame = self.plan[(self.owners == n) | (asked & self.plan["view"].isin(views))]
+        is_described = self.plan.index.isin(self.described.index)
+        wanted: pd.DataFrame = self.plan[is_described | (asked & self.plan["view"].isin(views))]
         return wanted
 
     def curves(self) -> pd.DataFrame:
@@ -177,7 +173,11 @@ class FoldModel:
 
     finetuning: Finetuning
     split: folds.Split
-    trained_on: np.ndarray  # ids of rows
+
+    @property
+    def name(self) -> str:
+        """Return what its saved network is called."""
+        return models.of_fold(self.split.repeat, self.split.fold)
 
     @cached_property
     def seed(self) -> int:
@@ -190,7 +190,7 @@ class FoldModel:
     def examples(self) -> tuple[Examples, Examples | None, tuple[float, float]]:
         """Return what is trained on, what stops it early, and mean and standard deviation of a regression's values."""
         finetuning, task, spec = self.finetuning, self.finetuning.task, self.finetuning.encoder.spec
-        rows = by_id(finetuning.rows, self.trained_on, "rows.parquet")
+        rows = by_id(finetuning.rows, self.split.train, "rows.parquet")
         y = task.targets(rows)
         task.require_all(y, finetuning.labels, finetuning.where)
         mean, std = (float(y.mean()), float(y.std()) or 1.0) if task.is_value else (0.0, 1.0)
@@ -300,7 +300,7 @@ class FoldModel:
 
 def describe(encoder: Encoder) -> dict[str, Any]:
     """Return all that changes a fold's numbers, but its rows and its seed; attributes of the features file."""
-    settings = encoder.spec.model_dump(exclude={"network", "resize", "precision", "pooling", "layers", "augment"})
+    settings = encoder.spec.model_dump(exclude=_NOT_TRAINING)
     names = {kind: name for name, kind in OPERATIONS.items()}
     augment = [{names[type(one)]: one.model_dump()} for one in encoder.spec.augment.operations]
     how = encoder.spec.resize

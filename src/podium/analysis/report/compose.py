@@ -17,8 +17,9 @@ from podium.config import Config
 from podium.config import scoring as scoring_of
 from podium.contracts import leaderboard
 from podium.contracts.dataset import Dataset
+from podium.contracts.folds import FoldTable
 from podium.contracts.predictions import read_bank
-from podium.contracts.tables import FOLDS, HASHES
+from podium.contracts.tables import HASHES
 from podium.imaging.duplicates import clusters, near_pairs
 from podium.imaging.images import Reader
 from podium.storage import csv_table, journal
@@ -90,7 +91,7 @@ def _results(config: Config, members: list[str]) -> Results:
         p=task.predictions.read(paths.ensemble(name)).by_id(ids, str(paths.ensemble(name))),
         members={member: scoring.finished(by_name[member]) for member in members},
         weight=data.weight(ids),
-        folds=FOLDS.read(paths.data(name, "folds.parquet")).merge(positions, on="row_id", validate="many_to_one"),
+        folds=FoldTable.read(data.folder).assigned.merge(positions, on="row_id", validate="many_to_one"),
     )
 
 
