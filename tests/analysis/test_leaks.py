@@ -11,7 +11,8 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from podium.analysis import leaks
 from podium.imaging.duplicates import NEAR, perceptual_hash
-from podium.imaging.exif import camera
+from podium.imaging.exif import facts as exif_facts
+from podium.splits.folds import grouped
 
 N = 60
 
@@ -55,15 +56,20 @@ class World:
         digests = [self.bytes[row_id] for row_id in ids]
         return pd.DataFrame({"image_id": "i_" + ids, "row_id": ids, "split": splits, "digest": digests})
 
-    def findings(self):
+    def fold_table(self, scheme="plain"):
+        """Return the folds as the stage would write them."""
+        return grouped(self.folds, self.rows, scheme)
+
+    def findings(self, scheme="plain"):
         """Every check that needs no features: check -> finding."""
+        folds = self.fold_table(scheme)
         images = self.images()
         hashes = pd.Series([hash_of(self.pictures[row_id]) for row_id in images["row_id"]])
         pairs = leaks.copies(images, hashes, NEAR)
-        self.seen = leaks.seen(self.rows, self.folds, pairs, images)
+        self.seen = leaks.seen(self.rows, folds, pairs, images)
         found = [
-            *leaks.groups(self.rows, self.folds),
-            *leaks.across(pairs, images, self.rows, self.folds),
+            *leaks.groups(self.rows, folds),
+            *leaks.across(pairs, images, self.rows, folds),
             *leaks.certificate(self.seen),
         ]
         return {finding.check: finding for finding in found}
@@ -101,6 +107,7 @@ def test_a_train_picture_in_the_test_set_is_told_with_its_target(world, copy):
     assert set(found) == {"copies of train images in test"}
     finding = found["copies of train images in test"]
     assert finding.level == "note"
+    assert finding.message.startswith("1 test rows have a copy among train rows; ")
     assert finding.details["pairs"][0]["target"] == [world.rows.set_index("row_id")["y"]["r07"]]
 
 
@@ -138,6 +145,46 @@ def test_a_leak_in_one_repeat_of_two_is_caught(world):
     world.folds = pd.concat([world.folds, second], ignore_index=True)
     assert set(world.findings()) == {"groups", "seen rows"}
     assert world.seen.loc[world.seen["leaked"] != "", "repeat"].unique().tolist() == [1]
+
+
+@pytest.mark.parametrize("copy", ["same file"], indirect=True)
+def test_a_test_row_with_several_copies_counts_once(world, copy):
+    """Two copies among train rows are two pairs and one test row."""
+    world.add("twin", copy, fold=world.folds["fold"][7], y=world.rows["y"][7])
+    world.add("t99", copy, "test", y=np.nan)
+    finding = world.findings()["copies of train images in test"]
+    assert finding.message.startswith(
+        "1 test rows have a copy among train rows; copies of train images in test: 2 pairs"
+    )
+    assert finding.details["test_rows"] == 1
+
+
+@pytest.mark.parametrize("copy", ["same file"], indirect=True)
+def test_a_copy_apart_in_the_second_repeat_only_is_caught(world, copy):
+    """Each repeat has models of its own: one that trains on a copy is enough."""
+    world.add("twin", copy, fold=world.folds["fold"][7])
+    second = world.folds.assign(repeat=1, fold=lambda table: (table["fold"] + (table["row_id"] == "twin")) % 4)
+    world.folds = pd.concat([world.folds, second], ignore_index=True)
+    found = world.findings()
+    assert found["copies in different folds"].level == "alarm"
+    assert found["seen rows"].details["rows"] == ["r07", "twin"]
+
+
+@pytest.mark.parametrize("copy", ["same file"], indirect=True)
+def test_what_was_seen_is_what_splits_train_on(world, copy):
+    """By time a model sees the earlier folds only, so a copy in a later one is not seen; nor is a row of weight 0."""
+    world.add("twin", copy, fold=3)  # r07 is in fold 3: the two share it
+    world.folds.loc[world.folds["row_id"] == "twin", "fold"] = 0
+    world.rows.loc[world.rows["row_id"] == "r01", "weight"] = 0
+    world.findings("time")
+    seen = world.seen.set_index("row_id")
+    assert set(seen["fold"]) == {1, 2, 3}  # the first fold is never predicted
+    assert seen.groupby("fold")["n_seen"].first().to_dict() == {1: 16, 2: 30, 3: 45}  # without r01
+    assert seen.loc["r07", "leaked"] == "twin"
+    assert "twin" not in seen.index
+    world.findings("plain")
+    seen = world.seen.set_index("row_id")
+    assert (seen.loc["r07", "leaked"], seen.loc["twin", "leaked"]) == ("twin", "r07")
 
 
 # Metadata
@@ -186,6 +233,14 @@ PLANTED = {
     "file size": lambda table, told, rng: table["file size"] + 40_000 * told,
     "camera": lambda table, told, rng: np.where(told & (rng.random(M) < 0.6), "Phone", table["camera"]),
     "meta_city": lambda table, told, rng: np.where(told & (rng.random(M) < 0.5), "k", table["meta_city"]),
+    "meta_age": lambda table, told, rng: (rng.normal(50, 5, M) + 10 * told).round(3).astype(str),  # read as text
+    "meta_dose": lambda table, told, rng: np.where(told, rng.choice([-3.0, 3.0], M), 0) + rng.normal(0, 1, M),  # a U
+    "meta_seen": lambda table, told, rng: pd.to_datetime(1.6e9 + 1e6 * rng.random(M) + 9e5 * told, unit="s").astype(
+        str
+    ),
+    "meta_score": lambda table, told, rng: np.where(
+        told & (rng.random(M) < 0.5), None, rng.random(M).astype(str)
+    ),  # a gap
 }
 
 
@@ -218,23 +273,52 @@ def test_auc_agrees_with_scikit_learn():
     assert leaks.auc(score, np.zeros(500)) == (0.5, np.inf)
 
 
-def test_the_camera_is_read_from_exif(photo):
-    """Make, model and software; nothing in a file without EXIF, or one that only looks like it."""
+def test_a_list_of_several_is_named():
+    """Of two orders of the same rows the one that tells."""
+    y = truth()
+    orders = {
+        "row order": np.random.default_rng(4).permutation(M),
+        "id order": np.argsort(np.argsort(y, kind="stable")),
+    }
+    assert [finding.details["column"] for finding in leaks.metadata(facts(), y, orders)] == ["id order"]
+
+
+@pytest.mark.parametrize(("n", "caught"), [(60, False), (2000, True)])
+def test_few_rows_tell_nothing(n, caught):
+    """An AUC of 0.68 is chance among sixty rows (2.4 standard errors) and none among two thousand."""
+    y = np.arange(n) % 2
+    number = np.arange(n) // 2 / (n / 2) + 0.2 * y  # uniform in each class, one a fifth further
+    table = pd.DataFrame({"meta_x": np.random.default_rng(0).permutation(n), "meta_y": number})
+    order = {"row order": np.random.default_rng(1).permutation(n)}
+    assert leaks.auc(number, y)[0] == pytest.approx(0.68, abs=0.02)
+    assert [finding.details["column"] for finding in leaks.metadata(table, y, order)] == (["meta_y"] if caught else [])
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG"])
+def test_exif_is_read(photo, form):
+    """Camera, artist, orientation and the date the photograph was taken; nothing where there is none."""
+    import io
+
     from PIL import Image
 
     picture = Image.fromarray(photo(0))
     exif = picture.getexif()
-    exif[0x010F], exif[0x0110], exif[0x0112] = "Canon", "X", 1
-    import io
-
-    for form in ("JPEG", "PNG"):
-        with_exif, without = io.BytesIO(), io.BytesIO()
-        picture.save(with_exif, form, exif=exif)
-        picture.save(without, form)
-        assert camera(with_exif.getvalue()) == "Canon X"
-        assert camera(without.getvalue()) == ""
-    for cut in (10, 40, 60, 90):
-        camera(with_exif.getvalue()[:cut] + b"Exif\0\0II*\0\x08\0\0\0\xff\xff")
+    exif[0x010F], exif[0x0110], exif[0x0112], exif[0x013B] = "Canon", "X", 6, "Ann"
+    exif[0x0132] = "2021:01:01 00:00:00"
+    with_exif, without = io.BytesIO(), io.BytesIO()
+    picture.save(with_exif, form, exif=exif)
+    picture.save(without, form)
+    found = exif_facts(with_exif.getvalue())
+    assert found == {"camera": "Canon X", "artist": "Ann", "date": 1609459200.0, "orientation": 6.0}
+    exif.get_ifd(0x8769)[0x9003] = "2020:01:01 00:00:00"
+    taken = io.BytesIO()
+    picture.save(taken, form, exif=exif)
+    assert exif_facts(taken.getvalue())["date"] == 1577836800.0
+    nothing = dict.fromkeys(found)
+    assert exif_facts(without.getvalue()) == nothing
+    assert exif_facts(b"Exif\0\0II*\0\x08\0\0\0\xff\xff") == nothing
+    damaged = with_exif.getvalue().replace(b"2021:01:01 00:00:00", b"2021:13:01 00:00:00")
+    assert exif_facts(damaged)["date"] is None
 
 
 # Features

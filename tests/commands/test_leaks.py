@@ -113,14 +113,66 @@ def test_copies_are_kept_together_by_default(prepared):
     assert {finding["level"] for finding in prepared(copied)} <= {"note"}
 
 
-def test_heads_on_trained_networks_are_noted(prepared, capsys):
-    """What stands behind their training rows has seen the rows that they predict."""
+def test_heads_on_imported_features_are_noted(prepared, capsys):
+    """Nobody here knows what the network behind them was trained on."""
     assert prepared() == []
     params = paths.PARAMS.read_text()
-    spec = "finetunes: {tuned: {network: lenet}}"
-    members = "members: {on_tuned: {backbone: tuned, head: logistic}, "
-    paths.PARAMS.write_text(params.replace("finetunes: {}", spec).replace("members: {", members))
+    imports = "imports: {predictions: {}, features: {theirs: theirs.csv}}"
+    members = "members: {on_theirs: {backbone: theirs, head: logistic}, "
+    params = params.replace("imports: {predictions: {}, features: {}}", imports).replace("members: {", members)
+    paths.PARAMS.write_text(params)
     leaks.run(config.load())
     told = capsys.readouterr().out
-    assert "note: on_tuned: tuned saw none of the rows it describes" in told
+    assert "note: on_theirs: theirs was made elsewhere: if its network was trained on rows of this competition" in told
     assert "no leak found" in told
+
+
+def test_as_many_bits_as_folds_join_are_copies(prepared, capsys):
+    """`folds.near_duplicates` says what a copy is, also where it is 0: only pictures that look the same."""
+
+    def alike(raw, y):
+        picture = cv2.imread(str(raw / "000.png"))
+        picture[0, :8] = 255 - picture[0, :8]
+        for n in np.flatnonzero(y == y[0])[1:9]:
+            cv2.imwrite(str(raw / f"{n:03d}.png"), picture + np.uint8(n))
+
+    assert {"copies in different folds"} <= {finding["check"] for finding in prepared(alike)}
+    paths.PARAMS.write_text(paths.PARAMS.read_text().replace("k: 4}", "k: 4, near_duplicates: 0}"))
+    capsys.readouterr()
+    leaks.run(config.load())
+    findings = json.loads(paths.report("toy", "leaks.json").read_text())
+    assert all(pair["distance"] == 0 for finding in findings for pair in finding["details"].get("pairs", []))
+
+
+def test_the_order_of_the_table_and_the_ids_are_checked(prepared, capsys):
+    """A CSV that lists one class first, and ids that say it, whatever the order of the files."""
+
+    def sorted_table(raw, y):
+        order = np.argsort(y, kind="stable")
+        (raw / "labels.csv").write_text("id,label\n" + "".join(f"{n:03d},{y[n]}\n" for n in order))
+
+    assert [finding["details"]["column"] for finding in prepared(sorted_table)] == ["row order"]
+
+    def named(raw, y):
+        (raw / "labels.csv").write_text(
+            "id,label\n" + "".join(f"{'ab'[label]}{n},{label}\n" for n, label in enumerate(y))
+        )
+        for n, label in enumerate(y):
+            (raw / f"{n:03d}.png").rename(raw / f"{'ab'[label]}{n}.png")
+
+    columns = {finding["details"]["column"] for finding in prepared(named)}
+    assert "words of the id" in columns
+
+
+def test_no_more_than_one_file_is_in_memory(prepared, monkeypatch):
+    """Files are read one by one, and of features only the rows that are compared."""
+    assert prepared() == []
+    images = pd.read_parquet(paths.data("toy", "images.parquet"))
+    index = images[["image_id"]].assign(view="identity")
+    x = np.random.default_rng(1).normal(size=(200, 8))
+    features.write(paths.features("toy", "b"), index, x, n_columns=8, dtype="float32", attributes={})
+    shapes = []
+    monkeypatch.setattr(leaks.leaks, "adversarial", lambda train, test, ids, where: shapes.append(len(train)) or [])
+    monkeypatch.setattr(leaks, "_MOST", 30)
+    leaks.run(config.load())
+    assert shapes == [30]

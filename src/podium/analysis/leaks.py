@@ -4,20 +4,25 @@ Every check is a pure function that returns findings. An alarm is a leak into th
 A statistic alarms when it is both large and far beyond chance, so that clean data gives no alarm.
 """
 
+import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
+from podium.contracts.folds import FoldTable
 from podium.errors import preview
 from podium.imaging.duplicates import clusters, equal_pairs, near_pairs
+from podium.splits.folds import splits
 
 _LARGE = 0.60  # AUC: what a person would call telling
 _FAR = 5.0  # standard errors: one false alarm in three million checks
 _CHANCE = 0.5
 _FOLDS = 5
+_FEW = 50  # cells that say whether it is worth while to look for dates in all
+_BINS = 20  # of a column of many numbers: what is told by neither high nor low values alone
 _ALIKE = 0.98  # cosine; unlike cells of ELPV reach 0.976
 _BLOCK = 1000  # rows of cosines at once
 
@@ -47,7 +52,7 @@ def copies(images: pd.DataFrame, hashes: pd.Series, distance: int) -> pd.DataFra
     return table.reset_index(drop=True)
 
 
-def across(pairs: pd.DataFrame, images: pd.DataFrame, rows: pd.DataFrame, folds: pd.DataFrame) -> list[Finding]:
+def across(pairs: pd.DataFrame, images: pd.DataFrame, rows: pd.DataFrame, folds: FoldTable) -> list[Finding]:
     """Find copies in different folds, between train and test, and with different targets."""
     row_of = images.set_index("image_id")["row_id"]
     sides = {side: by_row(rows, row_of[pairs[side]]) for side in ("a", "b")}
@@ -59,14 +64,14 @@ def across(pairs: pd.DataFrame, images: pd.DataFrame, rows: pd.DataFrame, folds:
     differing = known & (targets[0] != targets[1]).any(axis=1)
     return [
         *_pairs("copies in different folds", "alarm", pairs[known & _separated(pairs, rows, folds)]),
-        *_pairs("copies of train images in test", "note", _with_target(pairs[is_test[0] ^ is_test[1]], rows)),
+        *_known_targets(_with_target(pairs[is_test[0] ^ is_test[1]], rows)),
         *_pairs("copies with different targets", "note", pairs[differing]),
     ]
 
 
-def groups(rows: pd.DataFrame, folds: pd.DataFrame) -> list[Finding]:
-    """Find groups whose rows lie in different folds."""
-    joined = folds.merge(rows[["row_id", "group"]], on="row_id", validate="many_to_one")
+def groups(rows: pd.DataFrame, folds: FoldTable) -> list[Finding]:
+    """Find groups of the Rows table whose rows lie in different folds."""
+    joined = folds.assigned.drop(columns="group").merge(rows[["row_id", "group"]], on="row_id", validate="many_to_one")
     spread = joined.groupby(["repeat", "group"])["fold"].nunique()
     split = sorted(set(spread[spread > 1].reset_index()["group"]))
     if not split:
@@ -76,23 +81,29 @@ def groups(rows: pd.DataFrame, folds: pd.DataFrame) -> list[Finding]:
     ]
 
 
-def metadata(facts: pd.DataFrame, y: np.ndarray) -> list[Finding]:
+def metadata(facts: pd.DataFrame, y: np.ndarray, orders: Mapping[str, np.ndarray] | None = None) -> list[Finding]:
     """Find columns that give the target away, each by its own AUC.
 
     Args:
-        facts: one line per train row, in the order in which the competition lists them; numbers are ranked, text is
-            replaced by its mean target, learnt on other rows.
+        facts: one line per train row. Text is a number or a date where all of a column's is. Numbers are ranked, and
+            also put into bins; bins and other text are replaced by their mean target, learnt on other rows.
         y: `(n,)` or `(n, n_labels)`; values are cut at their median.
+        orders: the positions of the rows in lists, `(n,)` each, by name; where none are given, that of `facts`.
     """
-    columns = {str(name): facts[name] for name in facts.columns}
+    orders = {"row order": np.arange(len(y))} if orders is None else orders
+    columns = {str(name): _typed(facts[name]) for name in facts.columns if facts[name].notna().any()}
     findings = []
     for label, truth in _questions(y).items():
         for name, values in columns.items():
-            score = _encoded(values, truth) if values.dtype.kind not in "iufb" else values.to_numpy(np.float64)
-            findings += _telling(name, label, score, truth)
-        # A list that is sorted, or sorted in blocks: a row's neighbours know its target.
-        neighbours = (np.append(truth[1:], truth[-2]) + np.append(truth[1], truth[:-1])) / 2
-        findings += _telling("row order", label, neighbours, truth)
+            if values.dtype.kind == "f":
+                findings += _telling(name, label, values.fillna(values.median()).to_numpy(), truth)
+            findings += _telling(name, label, _encoded(_categories(values), truth), truth, one_sided=True)
+        for name, positions in orders.items():
+            # A list that is sorted, or sorted in blocks: a row's neighbours know its target.
+            by_order = np.argsort(positions, kind="stable")
+            told = truth[by_order]
+            neighbours = (np.append(told[1:], told[-2]) + np.append(told[1], told[:-1])) / 2
+            findings += _telling(name, label, neighbours, told)
     return _strongest(findings)
 
 
@@ -147,36 +158,24 @@ def in_sample(train: np.ndarray, test: np.ndarray, name: str) -> list[Finding]:
     return [Finding("predictions made in sample", "alarm", message, {"member": name, "auc": found})]
 
 
-def seen(rows: pd.DataFrame, folds: pd.DataFrame, pairs: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
-    """Return which rows each prediction's model saw: a line per train row and repeat.
+def seen(rows: pd.DataFrame, folds: FoldTable, pairs: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
+    """Return which rows each prediction's model saw: a line per predicted train row and repeat.
 
-    Columns row_id, repeat, fold, n_seen (training rows of the model: those of other folds, and extra rows of other
-    groups) and leaked: those among them that are of its group or show its picture, space between.
+    Columns row_id, repeat, fold, n_seen (training rows of the model, as `splits` says to every stage that trains)
+    and leaked: those among them that are of its group or show its picture, space between.
     """
+    rows = rows[rows["row_id"].isin(images["row_id"])].reset_index(drop=True)
     row_of = images.set_index("image_id")["row_id"]
     places = pd.Series(np.arange(len(rows)), index=rows["row_id"])
     links = [(places[row_of[a]], places[row_of[b]]) for a, b in zip(pairs["a"], pairs["b"], strict=True)]
-    named = rows["group"].to_numpy()
-    company = clusters(len(rows), [*equal_pairs(rows["group"]), *links])
-    table = folds.merge(
-        pd.DataFrame({"row_id": rows["row_id"], "company": company, "group": named}),
-        on="row_id",
-        validate="many_to_one",
-    )
-    extra = rows.assign(company=company)[rows["split"] == "extra"]
+    grouped = folds.grouped(rows)["group"]
+    company = clusters(len(rows), [*equal_pairs(rows["group"]), *equal_pairs(grouped), *links])
+    company_of = pd.Series(company, index=rows["row_id"])
     lines = []
-    for repeat, dealt in table.groupby("repeat"):
-        members = dealt.groupby("company")[["row_id", "fold"]].agg(list)
-        for fold, valid in dealt.groupby("fold"):
-            kept = extra[~extra["group"].isin(valid["group"])]
-            n_seen = int((dealt["fold"] != fold).sum()) + len(kept)
-            strangers = kept.groupby("company")["row_id"].agg(list)
-            for row_id, its in zip(valid["row_id"], valid["company"], strict=True):
-                ids, of = members.loc[its]
-                leaked = [name for name, other in zip(ids, of, strict=True) if other != fold] + list(
-                    strangers.get(its, [])
-                )
-                lines.append((row_id, repeat, fold, n_seen, " ".join(sorted(leaked))))
+    for split in splits(folds, rows):
+        trained = pd.Series(split.train).groupby(company_of.loc[split.train].to_numpy()).agg(" ".join)
+        leaked = company_of.loc[split.valid].map(trained).fillna("")
+        lines += [(row_id, split.repeat, split.fold, len(split.train), found) for row_id, found in leaked.items()]
     return pd.DataFrame(lines, columns=["row_id", "repeat", "fold", "n_seen", "leaked"])
 
 
@@ -190,17 +189,18 @@ def certificate(table: pd.DataFrame) -> list[Finding]:
     return [Finding("seen rows", "alarm", message, {"rows": ids})]
 
 
-def second_hand(trained: Mapping[str, Iterable[str]]) -> list[Finding]:
-    """Note the heads, by name, that sit on these networks' features, trained on the same rows in the same folds.
-
-    A network never saw the rows that it describes; but it describes a head's training rows, and saw among others
-    those that the head is to predict. So second-level models are commonly fitted; what it costs, held-out rows show.
-    """
-    because = "saw none of the rows it describes, but describes the head's training rows and saw the rows it predicts"
+def made_elsewhere(imported: Mapping[str, Iterable[str]]) -> list[Finding]:
+    """Note the heads, by name, on features that were imported: what the network behind them saw is not known here."""
     return [
-        Finding("second-hand labels", "note", f"{name}: {one} {because}", {"member": name, "network": one})
-        for name, networks in sorted(trained.items())
-        for one in sorted(networks)
+        Finding(
+            "imported features",
+            "note",
+            f"{name}: {one} was made elsewhere: if its network was trained on rows of this competition, "
+            f"the out-of-fold score of {name} is too good",
+            {"member": name, "features": one},
+        )
+        for name, features in sorted(imported.items())
+        for one in sorted(features)
     ]
 
 
@@ -224,10 +224,11 @@ def _alarming(area: float, error: float) -> bool:
     return abs(area - _CHANCE) > max(_LARGE - _CHANCE, _FAR * error)
 
 
-def _telling(name: str, label: str, score: np.ndarray, truth: np.ndarray) -> list[Finding]:
+def _telling(name: str, label: str, score: np.ndarray, truth: np.ndarray, *, one_sided: bool = False) -> list[Finding]:
+    """Return the finding of a score, if it tells; `one_sided` where it was learnt, so that below 0.5 is chance."""
     area, error = auc(score, truth)
-    area = max(area, 1 - area)
-    if not _alarming(area, error):
+    area = area if one_sided else max(area, 1 - area)
+    if not _alarming(max(area, _CHANCE), error):
         return []
     of = f" for {label}" if label else ""
     message = f"{name} gives the target away{of}: AUC {area:.3f} ± {error:.3f}"
@@ -242,9 +243,35 @@ def _strongest(findings: list[Finding]) -> list[Finding]:
     return list(best.values())
 
 
+def _typed(values: pd.Series) -> pd.Series:
+    """Return a column as float64 where all of it are numbers, or dates and times; else as text."""
+    if values.dtype.kind in "iufb":
+        return values.astype(np.float64)
+    numbers = pd.to_numeric(values, errors="coerce")
+    if (numbers.notna() | values.isna()).all():
+        return numbers.astype(np.float64)
+    known = values.dropna()
+    if _dates(known[:_FEW]).notna().all() and (dates := _dates(known)).notna().all():
+        return dates.astype("int64").astype(np.float64).reindex(values.index)
+    return values.fillna("").astype("str")
+
+
+def _dates(values: pd.Series) -> pd.Series:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that each cell is looked at by itself
+        return pd.to_datetime(values, errors="coerce", utc=True, format="mixed")
+
+
+def _categories(values: pd.Series) -> pd.Series:
+    """Return a column's texts, its few numbers, or the bins of its many; a gap is a category of its own."""
+    if values.dtype.kind == "f" and values.nunique() > _BINS:
+        values = pd.qcut(values, _BINS, labels=False, duplicates="drop")
+    return values.astype("str").fillna("")
+
+
 def _encoded(values: pd.Series, truth: np.ndarray) -> np.ndarray:
-    """Return the mean target of each text, learnt on the other half of the rows."""
-    codes = pd.factorize(values.fillna(""))[0]
+    """Return the mean target of each category, learnt on the other half of the rows."""
+    codes = pd.factorize(values)[0]
     half = np.random.default_rng(0).permutation(len(codes)) % 2
     score = np.full(len(codes), truth.mean())
     for side in (0, 1):
@@ -269,15 +296,13 @@ def _targets(rows: pd.DataFrame) -> list[str]:
     return [name for name in rows.columns if name == "y" or name.startswith("y_")]
 
 
-def _separated(pairs: pd.DataFrame, rows: pd.DataFrame, folds: pd.DataFrame) -> np.ndarray:
-    """Tell of each pair whether a model that predicts one trains on the other, in any repeat."""
-    wide = folds.pivot_table(index="row_id", columns="repeat", values="fold")
-    a, b = (wide.reindex(pairs[f"row_{side}"]).to_numpy() for side in ("a", "b"))
-    group = rows.set_index("row_id")["group"]
-    apart = group.reindex(pairs["row_a"]).to_numpy() != group.reindex(pairs["row_b"]).to_numpy()
-    one_extra = np.isnan(a).any(axis=1) ^ np.isnan(b).any(axis=1)  # extra rows have no fold: groups keep them apart
-    different: np.ndarray = np.where(one_extra, apart, ((a != b) & ~np.isnan(a) & ~np.isnan(b)).any(axis=1))
-    return different
+def _separated(pairs: pd.DataFrame, rows: pd.DataFrame, folds: FoldTable) -> np.ndarray:
+    """Tell of each pair of rows whether a model that predicts one is trained on the other, in any repeat."""
+    separated = np.zeros(len(pairs), bool)
+    for split in splits(folds, rows):
+        trained, valid = ([pairs[f"row_{side}"].isin(ids) for side in "ab"] for ids in (split.train, split.valid))
+        separated |= (trained[0] & valid[1] | trained[1] & valid[0]).to_numpy()
+    return separated
 
 
 def _with_target(pairs: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
@@ -285,7 +310,19 @@ def _with_target(pairs: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     known = rows.set_index("row_id")[_targets(rows)]
     target = known.reindex(pairs["row_a"]).to_numpy()
     other = known.reindex(pairs["row_b"]).to_numpy()
-    return pairs.assign(target=np.where(np.isnan(target), other, target).tolist())
+    side = np.where(np.isnan(target).all(axis=1), "a", "b")
+    return pairs.assign(target=np.where(np.isnan(target), other, target).tolist(), test_side=side)
+
+
+def _known_targets(pairs: pd.DataFrame) -> list[Finding]:
+    """Note how many test rows have a copy among train rows, each counted once."""
+    found = _pairs("copies of train images in test", "note", pairs)
+    if not found:
+        return []
+    is_first = pairs["test_side"] == "a"
+    n_rows = len(set(pairs["row_a"].where(is_first, pairs["row_b"])))
+    message = f"{n_rows} test rows have a copy among train rows; {found[0].message}"
+    return [replace(found[0], message=message, details={**found[0].details, "test_rows": n_rows})]
 
 
 def _pairs(check: str, level: Literal["alarm", "note"], pairs: pd.DataFrame) -> list[Finding]:

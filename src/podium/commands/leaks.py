@@ -11,9 +11,10 @@ from podium.analysis.leaks import Finding
 from podium.config import Config
 from podium.contracts import features
 from podium.contracts.dataset import Dataset
-from podium.contracts.tables import FOLDS, HASHES, IMAGES, ROWS, by_id
+from podium.contracts.folds import FoldTable
+from podium.contracts.tables import HASHES, by_id
 from podium.imaging.duplicates import NEAR
-from podium.imaging.exif import camera
+from podium.imaging.exif import facts
 from podium.storage import csv_table
 from podium.storage.files import write_json
 from podium.storage.raw import Raw
@@ -25,19 +26,18 @@ _MOST = 5000  # rows of either side in adversarial validation: enough to see an 
 def run(config: Config) -> None:
     """Print the findings, alarms first, and write them with the table of what each prediction's model saw."""
     name = config.params.competition
-    images, rows = (
-        table.read(paths.data(name, file)) for table, file in ((IMAGES, "images.parquet"), (ROWS, "rows.parquet"))
-    )
-    folds = FOLDS.read(paths.data(name, "folds.parquet"))
+    data = Dataset(paths.dataset(name))
+    images, rows, folds = data.images, data.rows, FoldTable.read(data.folder)
     hashes = by_id(HASHES.read(paths.data(name, "hashes.parquet")), images["image_id"], "hashes.parquet", "image_id")
-    pairs = leaks.copies(images, hashes["hash"], config.params.folds.near_duplicates or NEAR)
+    near = config.params.folds.near_duplicates
+    pairs = leaks.copies(images, hashes["hash"], NEAR if near is None else near)
     seen = leaks.seen(rows, folds, pairs, images)
     findings = [
         *leaks.groups(rows, folds),
         *leaks.across(pairs, images, rows, folds),
         *leaks.certificate(seen),
-        *leaks.second_hand(_on_trained(config)),
-        *_metadata(config, images, rows),
+        *leaks.made_elsewhere(_imported(config)),
+        *_metadata(config, data),
         *_features(config, images),
         *_predictions(config),
     ]
@@ -51,50 +51,65 @@ def run(config: Config) -> None:
     print(f"{clean}; {len(seen)} out-of-fold predictions: {paths.report(name, 'seen.csv')}")  # noqa: T201
 
 
-def _on_trained(config: Config) -> dict[str, set[str]]:
-    """Return the finetunes that each head has its features from."""
-    finetunes = set(config.params.finetunes)
-    return {name: finetunes & set(model.backbones) for name, model in config.params.models().items()}
+def _imported(config: Config) -> dict[str, set[str]]:
+    """Return the imported features that each head sits on."""
+    imported = set(config.params.imports.features)
+    return {name: imported & set(model.backbones) for name, model in config.params.models().items()}
 
 
-def _metadata(config: Config, images: pd.DataFrame, rows: pd.DataFrame) -> Iterator[Finding]:
+def _metadata(config: Config, data: Dataset) -> Iterator[Finding]:
     """Check what is known of a row beside its pixels: of its first image, where it has several."""
+    raw, images = paths.raw(config.params.competition), data.images
     first = images[images["split"] == "train"].sort_values(["row_id", "image_id"]).drop_duplicates("row_id")
-    first = first.sort_values("source", key=_in_order, kind="stable")
-    known = by_id(rows, first["row_id"], "rows.parquet")
-    with Raw(paths.raw(config.params.competition)) as raw:
-        files = [raw.read(source) if source in raw else b"" for source in first["source"]]
-    facts = pd.DataFrame(
+    known = data.of(first["row_id"])
+    with Raw(raw) as files:  # one file at a time
+        written = pd.DataFrame([_of_file(files.read(source) if source in files else b"") for source in first["source"]])
+    row_id = first["row_id"].reset_index(drop=True)
+    table = pd.DataFrame(
         {"width": first["width"].to_numpy(), "height": first["height"].to_numpy()}
-        | {"aspect": (first["width"] / first["height"]).to_numpy(), "file size": [len(file) for file in files]}
-        | {"camera (EXIF)": pd.Series([camera(file) for file in files], dtype="str")}
-        | {column: known[column].to_numpy() for column in known.columns if column.startswith("meta_")}
+        | {"aspect": (first["width"] / first["height"]).to_numpy()}
+        | {column: written[column] for column in written.columns}
+        | {"words of the id": row_id.str.replace(r"\d+", "#", regex=True)}
+        | {"number in the id": pd.to_numeric(row_id.str.extract(r"(\d{1,15})\D*$")[0])}
+        | {column: known[column] for column in known.columns if column.startswith("meta_")}
     )
-    yield from leaks.metadata(
-        facts, config.competition.task.truth(Dataset(paths.dataset(config.params.competition)), known["row_id"])
-    )
+    listed = config.competition.layout.read(raw).rows["row_id"].drop_duplicates()
+    orders = {
+        "row order": pd.Series(np.arange(len(listed)), index=listed).reindex(row_id).to_numpy(),
+        "file order": _in_order(first["source"]).rank().to_numpy(),
+        "id order": _in_order(row_id).rank().to_numpy(),
+    }
+    yield from leaks.metadata(table, config.competition.task.truth(data, row_id), _different(orders))
 
 
-def _in_order(sources: pd.Series) -> pd.Series:
-    """Return a key that sorts sources as a person counts: row 10 after row 9."""
-    return sources.str.replace(r"\d+", lambda digits: digits[0].zfill(12), regex=True)
+def _of_file(data: bytes) -> dict[str, str | float | None]:
+    return {"file size": len(data), **{f"{name} (EXIF)": value for name, value in facts(data).items()}}
+
+
+def _different(orders: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the orders, the first of those that are the same."""
+    by_order = {np.argsort(places, kind="stable").tobytes(): name for name, places in reversed(orders.items())}
+    return {name: orders[name] for name in orders if name in by_order.values()}
+
+
+def _in_order(names: pd.Series) -> pd.Series:
+    """Return a key that sorts names as a person counts: row 10 after row 9."""
+    return names.str.replace(r"\d+", lambda digits: digits[0].zfill(12), regex=True)
 
 
 def _features(config: Config, images: pd.DataFrame) -> Iterator[Finding]:
     """Look for copies in each backbone's features, and tell train and test apart by them, where they are extracted."""
-    for backbone in [*config.params.backbones, *config.params.finetunes, *config.params.imports.features]:
+    view = config.params.views.test[0]
+    sides = {split: _some(images[images["split"] == split]) for split in ("train", "test")}
+    ids = pd.concat(sides.values())["image_id"]
+    for backbone in [*config.params.backbones, *config.params.imports.features]:
         path = paths.features(config.params.competition, backbone)
-        if path.exists():
-            read = features.read(path)
-            view = config.params.views.test[0]
-            at = read.index.assign(place=np.arange(len(read.index)))[read.index["view"] == view]
-            table = images.merge(at, on="image_id", validate="one_to_one")
-            sides = [_some(table[table["split"] == split]) for split in ("train", "test")]
-            if all(map(len, sides)):
-                train, test = (read.matrix[side["place"].to_numpy()] for side in sides)
-                ids = pd.concat(sides)["image_id"]
-                yield from leaks.adversarial(train, test, ids, backbone)
-                yield from leaks.alike(np.concatenate([train, test]), ids, backbone)
+        if path.exists() and all(map(len, sides.values())):
+            read = features.read(path, lambda index: index["image_id"].isin(ids) & (index["view"] == view))
+            at = pd.Series(np.arange(len(read.index)), index=read.index["image_id"])
+            train, test = (read.matrix[at[side["image_id"]].to_numpy()] for side in sides.values())
+            yield from leaks.adversarial(train, test, ids, backbone)
+            yield from leaks.alike(np.concatenate([train, test]), ids, backbone)
 
 
 def _some(table: pd.DataFrame) -> pd.DataFrame:

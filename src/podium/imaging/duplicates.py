@@ -71,18 +71,13 @@ def orientations(bits: np.ndarray) -> dict[str, np.ndarray]:
 
 def clusters(n: int, pairs: Iterable[tuple[int, int]]) -> np.ndarray:
     """Return `(n,)`: the smallest position that each one is joined to, directly or through others."""
-    root = np.arange(n)
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
 
-    def find(place: int) -> int:
-        while root[place] != place:
-            root[place] = root[root[place]]
-            place = int(root[place])
-        return place
-
-    for a, b in pairs:
-        low, high = sorted((find(a), find(b)))
-        root[high] = low
-    return np.array([find(place) for place in range(n)])
+    first, second = np.array([*pairs], np.int64).reshape(-1, 2).T
+    component = connected_components(coo_array((np.ones(len(first)), (first, second)), shape=(n, n)), directed=False)[1]
+    smallest = np.unique(component, return_index=True)[1]
+    return np.asarray(smallest[component], np.int64)
 
 
 def joined_groups(rows: pd.DataFrame, pairs: Iterable[tuple[str, str]]) -> pd.Series:

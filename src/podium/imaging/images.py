@@ -187,15 +187,19 @@ def _upright(image: np.ndarray, orientation: int) -> np.ndarray:
     return image
 
 
-def _orientation(exif: bytes) -> int:
-    """Return the orientation of an EXIF block (a TIFF header and its first directory), or 1 where it has none."""
-    order: Literal["little", "big"] = "little" if exif[:2] == b"II" else "big"
-    first = int.from_bytes(exif[4:8], order)
-    for n in range(int.from_bytes(exif[first : first + 2], order)):
-        entry = exif[first + 2 + 12 * n : first + 14 + 12 * n]
-        if int.from_bytes(entry[:2], order) == _EXIF_ORIENTATION:
-            return int.from_bytes(entry[8:10], order)
-    return 1
+def _orientation(block: bytes) -> int:
+    """Return the orientation of an EXIF block, or 1 where it has none that can be read."""
+    if not block:
+        return 1
+    from PIL import Image
+
+    exif = Image.Exif()
+    try:
+        exif.load(block)
+        turn = exif.get(_EXIF_ORIENTATION)
+    except Exception:  # noqa: BLE001  # Pillow raises several kinds for a damaged block, which the pixels do without
+        return 1
+    return turn if isinstance(turn, int) else 1
 
 
 def _reason(data: bytes) -> str:
