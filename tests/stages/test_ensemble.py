@@ -8,6 +8,7 @@ import pytest
 from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 
 from podium import paths
+from podium.contracts.predictions import digest_of_folder
 from podium.contracts.scores import Scores
 from podium.contracts.tables import ROWS, by_id
 from podium.stages import bank, ensemble
@@ -85,11 +86,15 @@ def test_the_bank_table_is_sorted_by_the_official_metric(done):
 
 
 def test_the_same_input_gives_the_same_bytes(done):
-    """Table, bank and metrics."""
-    files = [paths.ensemble("toy"), paths.bank_table("toy"), paths.METRICS_ENSEMBLE]
-    before = [file.read_bytes() for file in files]
+    """Predictions, models, tables and metrics."""
+
+    def written():
+        folders = [digest_of_folder(folder) for folder in (paths.ensemble("toy"), paths.models("toy", "ensemble"))]
+        return [*folders, paths.METRICS_ENSEMBLE.read_bytes()]
+
+    before = written()
     ensemble.run(done.config)
-    assert [file.read_bytes() for file in files] == before
+    assert written() == before
 
 
 def test_a_task_adjusts_each_fold_by_what_the_others_taught():

@@ -11,6 +11,7 @@ from podium import paths
 from podium.config import Competition, Config, Params
 from podium.contracts import features
 from podium.contracts.folds import FoldTable
+from podium.contracts.predictions import digest_of_folder
 from podium.contracts.scores import Scores
 from podium.contracts.tables import IMAGES, ROWS
 from podium.errors import PodiumError
@@ -86,8 +87,7 @@ def test_a_member_predicts_every_row_and_a_fusion_more_of_the_truth(given):
     fuse.run(config, "both")
     assert (accuracy("alone", given) < 0.9).all()
     assert (accuracy("both", given) > 0.85).all()
-    found = Scores.read(paths.predictions("toy", "both")).table()
-    assert found.attrs == {"labels": ["no", "yes"], "task": "binary"}
+    assert Scores.read(paths.predictions("toy", "both")).labels == ("no", "yes")
 
 
 def test_stages_write_the_same_bytes_again(given):
@@ -96,7 +96,9 @@ def test_stages_write_the_same_bytes_again(given):
     for _ in range(2):
         fold.run(config)
         fit.run(config, "alone")
-        written.append([digest(paths.data("toy", "folds.parquet")), digest(paths.predictions("toy", "alone"))])
+        written.append(
+            [digest(paths.data("toy", "folds.parquet")), digest_of_folder(paths.predictions("toy", "alone"))]
+        )
         path = paths.data("toy", "images.parquet")
         IMAGES.read(path).sample(frac=1, random_state=1).to_parquet(path, index=False)
     assert written[0] == written[1]
