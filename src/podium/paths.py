@@ -21,6 +21,11 @@ def raw(name: str) -> Path:
     return data(name, "raw")
 
 
+def scan(name: str, what: str) -> Path:
+    """Return the digest of what DVC cannot name as a dependency: `source`, `metrics` or `folds`."""
+    return data(name, f"scan/{what}.json")
+
+
 def data(name: str, file: str) -> Path:
     """Return a small table of a competition, such as `rows.parquet`."""
     return Path("data") / name / file
