@@ -29,7 +29,7 @@ def scanned():
 
 def test_a_source_whose_files_never_change_is_a_constant(repository):
     """So nothing downstream of it is ever stale."""
-    source = "source: {kind: pypi, package: elpv-dataset, version: "1.0"}\n"
+    source = f"source: {{kind: pypi, package: elpv-dataset, version: '1.0', sha256: '{'0' * 64}'}}\n"
     (repository / "competitions/toy.yaml").write_text(source + "metric: log_loss\nmetrics: []\n")
     assert scanned() == {"source": None, "metrics": {}, "folds": None}
 
