@@ -12,7 +12,6 @@ from pydantic import Field, ValidationError
 
 from podium import names, paths, plugins
 from podium.backbones import NETWORKS
-from podium.contracts.submission import Sample
 from podium.ensembles import Ensemble
 from podium.errors import PodiumError
 from podium.features.backbone import Backbone
@@ -22,6 +21,7 @@ from podium.fitting.scoring import Scoring, Submission
 from podium.frozen import Frozen
 from podium.imaging.views import VIEWS, Views
 from podium.layouts import Layout
+from podium.layouts.sample_submission import Sample
 from podium.metrics import Metric
 from podium.metrics import find as find_metric
 from podium.sources import Source

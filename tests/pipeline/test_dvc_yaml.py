@@ -1,5 +1,6 @@
 """dvc.yaml against the code: every stage names the code it runs and the params it reads, and no more."""
 
+import inspect
 import os
 import re
 from operator import attrgetter
@@ -11,6 +12,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from podium import config as config_module
+from podium import plugins
 from podium.cli import STAGES
 from podium.config import Competition, Params
 from podium.frozen import Frozen
@@ -99,6 +101,53 @@ def _models(annotation):
         yield annotation
     for inner in get_args(annotation):
         yield from _models(inner)
+
+
+def _defaults(annotation, seen=None):
+    """Yield (model, key) for each default in the settings of a type, the plug-ins' that it stands for too."""
+    seen = set() if seen is None else seen
+    for model in _models(annotation):
+        kinds = [kind for kind, (package, _) in plugins.KINDS.items() if model.__module__ == f"podium.{package}"]
+        for found in [model, *(plugins.find(kind, name, kind) for kind in kinds for name in plugins.names(kind))]:
+            if found in seen:
+                continue
+            seen.add(found)
+            for key, field in found.model_fields.items():
+                if not field.is_required() and field.get_default(call_default_factory=True) != {}:
+                    yield found, key
+                yield from _defaults(field.annotation, seen)
+
+
+def _defined_in(model, key):
+    """Return the file, from the root, of the class that gives a key its default: a plug-in's base, perhaps."""
+    owner = next(kind for kind in model.__mro__ if key in vars(kind).get("__annotations__", {}))
+    return Path(inspect.getfile(owner)).resolve().relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("stage", [stage for stage in TRACKED if stage not in MANIFESTS])
+def test_a_default_that_changes_makes_its_stages_stale(stages, stage):
+    """Every default of the settings that a stage tracks is in a file that it depends on, so an edit of it shows."""
+    code = tuple(dep if dep.endswith(".py") else f"{dep}/" for dep in stages[stage]["deps"] if dep.startswith("src/"))
+    found = []
+    for entry in stages[stage]["params"]:
+        model, keys = (Params, [entry]) if isinstance(entry, str) else (Competition, next(iter(entry.values())))
+        for key in keys:
+            found += _defaults(model.model_fields[key.partition(".")[0]].annotation)
+    unseen = {
+        f"{_defined_in(model, key)}: {key}" for model, key in found if not _defined_in(model, key).startswith(code)
+    }
+    assert unseen == set()
+
+
+def test_no_default_that_changes_a_number_is_config_s_own():
+    """No stage depends on config.py: what it holds would change unseen."""
+    for model in (Params, Competition):
+        own = {key: field.get_default(call_default_factory=True) for key, field in model.model_fields.items()}
+        defaults = {key: value for key, value in own.items() if not model.model_fields[key].is_required()}
+        assert set(map(str, defaults.values())) <= {"{}", str(config_module.Imports())}
+        places = {_defined_in(*found) for field in model.model_fields.values() for found in _defaults(field.annotation)}
+        assert places
+        assert not any(place.split("/")[2].removesuffix(".py") in NOT_TRACKED for place in places)
 
 
 def _closure(graph, start):

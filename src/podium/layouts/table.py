@@ -60,6 +60,12 @@ class Layout(Base, Part):
                 parts.append(Listing(found.images, rows))
         return Listing.joined(parts)
 
+    def images_key(self, split: str) -> str:
+        """See Layout."""
+        is_test = split == "test" and self.test is not None
+        part, key = (self.test, "layout.test") if is_test else (self, "layout")
+        return f"{key}.image: {part.image!r}"
+
 
 def _read(raw: Raw, part: Part, split: str, key: str) -> Listing:
     if part.table not in raw:
