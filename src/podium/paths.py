@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+DVC_TMP = Path(".dvc/tmp")
 PARAMS = Path("params.yaml")
 COMPETITIONS = Path("competitions")
 RECIPES = Path("recipes")

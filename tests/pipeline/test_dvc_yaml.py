@@ -2,7 +2,6 @@
 
 import inspect
 import os
-import re
 from operator import attrgetter
 from pathlib import Path
 from typing import get_args
@@ -183,6 +182,8 @@ class Recorder:
         value = getattr(self._inner, name)
         if name not in type(self._inner).model_fields:
             return value.__func__.__get__(self) if callable(value) else value
+        if isinstance(value, config_module.Imports):  # two sections, of which a stage reads one
+            return Recorder(value, self._log, f"{self._prefix}{name}.")
         self._log.add(f"{self._prefix}{name}")
         return value
 
@@ -211,5 +212,5 @@ def test_params_are_those_that_the_stage_reads(stages, stage, workspace, monkeyp
             ((_, keys),) = entry.items()
             listed |= {f"competition:{key}" for key in keys}
         else:
-            listed.add(re.split(r"\.\$|\.", entry)[0])
+            listed.add(entry.partition(".$")[0])
     assert read == listed
