@@ -57,6 +57,11 @@ def test_every_stage_is_a_module_and_a_command(stages):
     assert {name for name, stage in stages.items() if stage.get("always_changed")} == ALWAYS
 
 
+def test_no_command_holds_what_params_say(stages):
+    """DVC gives a command to the shell, which would run a hostile name."""
+    assert {name: stage["cmd"] for name, stage in stages.items()} == {name: f"podium {name}" for name in stages}
+
+
 @pytest.mark.parametrize("stage", TRACKED)
 def test_code_dependencies_are_the_import_closure(stages, stage):
     """A stage depends on its module and on what that imports, directly or not, and on nothing else."""

@@ -38,20 +38,13 @@ def test_a_metrics_code_and_a_folds_file_are_dependencies(workspace):
     assert stale(workspace) == {"fold"}
 
 
-@pytest.mark.parametrize("section", ["backbones", "finetunes", "members", "fusions", "imports"])
-def test_a_hostile_name_reaches_no_shell(workspace, section):
+@pytest.mark.parametrize(("section", "stage"), [("members", "fit"), ("fusions", "gather")])
+def test_a_hostile_name_reaches_no_shell(workspace, section, stage):
     """DVC fills in dvc.yaml before podium starts: neither a bare `dvc repro` nor one stage of it runs the name."""
     name, item = "x; touch F #", {"backbone": "colour", "backbones": ["colour"], "head": "logistic"}
-
-    def change(params):
-        named = params["imports"]["predictions"] if section == "imports" else params[section]
-        named[name] = "incoming/labels.csv" if section == "imports" else item
-
-    workspace.edit(change)
-    stages = {"backbones": "extract", "finetunes": "finetune", "members": "fit", "fusions": "fuse"}
-    for words in ([], ["--single-item", stages.get(section, "import_predictions")]):
+    workspace.edit(lambda params: params[section].update({name: item}))
+    for words in ([], ["--single-item", stage]):
         done = workspace.call("dvc", "repro", *words)
         assert done.returncode == 255, done.stdout
-        where = "imports.predictions" if section == "imports" else section
-        assert f"podium: params.yaml: {where}: the name 'x; touch F #' must match" in done.stdout
+        assert f"podium: params.yaml: {section}: the name 'x; touch F #' must match" in done.stdout
     assert not (workspace.path / "F").exists()
