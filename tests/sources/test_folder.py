@@ -48,3 +48,21 @@ def test_its_state_is_that_of_the_files_it_copies(tmp_path):
     (tmp_path / "there/deep/a.png").write_bytes(b"ab")
     os.utime(tmp_path / "there/deep/a.png", (1, 1))
     assert there.state() != before
+
+
+def test_a_queued_experiment_sees_the_same_folder(tmp_path, monkeypatch):
+    """It runs elsewhere, and DVC says where the repository is; a relative path is seen from there."""
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images/a.png").write_bytes(b"a")
+    for place in ("repository", "experiment"):
+        (tmp_path / place).mkdir()
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.chdir(tmp_path / "repository")
+    state = Source(path="../images").state()
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "repository"))
+    (tmp_path / "experiment/deeper").mkdir()
+    monkeypatch.chdir(tmp_path / "experiment/deeper")
+    assert Source(path="../images").state() == state
+    Source(path="../images").download(tmp_path / "experiment")
+    assert (tmp_path / "experiment/a.png").exists()
+    assert Source(path=tmp_path / "images").state() == state

@@ -62,6 +62,16 @@ def test_a_folds_file_shows_by_its_content(repository):
     assert scanned()["folds"] != before["folds"]
 
 
+def test_a_queued_experiment_finds_a_folds_file_that_git_does_not_hold(repository, monkeypatch):
+    """It runs in a folder of its own; DVC says where the repository is."""
+    (repository / "params.yaml").write_text(PARAMS % "mine.csv")
+    (repository / "elsewhere").mkdir()
+    (repository / "elsewhere/mine.csv").write_text("row_id,fold\na,0\n")
+    monkeypatch.setenv("DVC_ROOT", str(repository / "elsewhere"))
+    (repository / "elsewhere/incoming").mkdir()
+    assert scanned()["folds"] is not None
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

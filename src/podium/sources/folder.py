@@ -19,7 +19,7 @@ class Source(Base):
     def download(self, folder: Path) -> None:
         """Copy every file below `path`; raises PodiumError where there is none."""
         self._require_folder()
-        shutil.copytree(self.path, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*"))
+        shutil.copytree(self._folder, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*"))
         if not any(path.is_file() for path in folder.rglob("*")):
             raise PodiumError(f"source.path: {self.path} holds no files")
 
@@ -27,13 +27,18 @@ class Source(Base):
         """Return the SHA-256 of the files' names, lengths and times: contents are read by `download` alone."""
         self._require_folder()
         try:
-            listing = "\n".join(sorted(_files(self.path, "")))
+            listing = "\n".join(sorted(_files(self._folder, "")))
         except OSError as error:
             raise PodiumError(f"source.path: {error.filename}: {error.strerror}") from None
         return hashlib.sha256(listing.encode(errors="surrogateescape")).hexdigest()
 
+    @property
+    def _folder(self) -> Path:
+        """Return the folder, seen from the real root: DVC runs queued experiments in a folder of their own."""
+        return Path(os.environ.get("DVC_ROOT", ".")) / self.path
+
     def _require_folder(self) -> None:
-        if not self.path.is_dir():
+        if not self._folder.is_dir():
             raise PodiumError(f"source.path: {self.path} is no folder; name the one that holds the competition's files")
 
 

@@ -5,6 +5,7 @@ and DVC knows no dependency that may be absent. Names are checked here before an
 """
 
 import hashlib
+import os
 import sys
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -56,6 +57,8 @@ def _folds(params: dict[str, Any]) -> str | None:
     file = folds.get("file") if isinstance(folds, dict) else None
     if file is None:
         return None
-    if not Path(str(file)).is_file():
-        raise PodiumError(f"{paths.PARAMS}: folds.file: there is no {file}")
-    return digest(Path(str(file)))
+    # A queued experiment runs in a folder of its own, with the files that git holds; DVC says where the others are.
+    for root in (Path(), Path(os.environ.get("DVC_ROOT", "."))):
+        if (root / str(file)).is_file():
+            return digest(root / str(file))
+    raise PodiumError(f"{paths.PARAMS}: folds.file: there is no {file}")
