@@ -122,6 +122,6 @@ def test_a_revisions_names_are_checked_before_any_path_is_made(compared):
     victim = compared.path.parent / "evil.yaml"
     victim.write_text("mine")
     compared.settings["TMPDIR"] = str(compared.path.parent)
-    line = one_line(compared.call("podium", "compare", "HEAD", "evil"))
+    line = one_line(compared.call("podium", "compare", "HEAD~1", "evil"))
     assert line.startswith("podium: evil: params.yaml: competition: '../../evil' must match")
     assert victim.read_text() == "mine"

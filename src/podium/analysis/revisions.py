@@ -119,8 +119,8 @@ def _require_fresh(
     choices: Mapping[Path, Mapping[str, Any]], lock: Mapping[str, Any], present: Collection[str]
 ) -> None:
     """Raise PodiumError where the results of a present stage were made with other choices than the files hold."""
-    for name in sorted(set(lock["stages"]) & set(present)):
-        made_with = lock["stages"][name].get("params", {})
+    for stage in (stage for name, stage in lock["stages"].items() if name in present):
+        made_with = stage.get("params", {})
         for file, now in choices.items():
             for key, then in made_with.get(str(file), {}).items():
                 if _at(now, key) != then:

@@ -4,7 +4,6 @@ from typing import Any
 
 from podium import paths
 from podium.config import Config
-from podium.config import scoring as scoring_of
 from podium.contracts.dataset import Dataset
 from podium.contracts.submission import check, read_sample
 from podium.contracts.tables import by_id
@@ -16,7 +15,8 @@ from podium.storage.files import atomic
 
 def run(config: Config) -> None:
     """Put predictions into the competition's form, join them to the sample's ids, write only what passes the check."""
-    name, scoring = config.params.competition, scoring_of(config)
+    name = config.params.competition
+    scoring = Scoring(config.competition.task, (), config.params.submission)  # nothing is scored here
     path, data, task = paths.submission(name), Dataset(paths.dataset(name)), scoring.task
     sample = read_sample(data.folder / "sample_submission.csv")
     if config.params.limit is not None:
