@@ -62,9 +62,9 @@ class Layout(Base, Part):
 
     def images_key(self, split: str) -> str:
         """See Layout."""
-        is_test = split == "test" and self.test is not None
-        part, key = (self.test, "layout.test") if is_test else (self, "layout")
-        return f"{key}.image: {part.image!r}"
+        if split == "test" and self.test is not None:
+            return f"layout.test.image: {self.test.image!r}"
+        return f"layout.image: {self.image!r}"
 
 
 def _read(raw: Raw, part: Part, split: str, key: str) -> Listing:
