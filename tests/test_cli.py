@@ -100,3 +100,24 @@ def test_use_lists_the_recipes(repository):
 def test_the_default_recipe_is_the_shipped_params():
     """A newcomer's params.yaml can always be had back by name."""
     assert (ROOT / "recipes/elpv-default.yaml").read_bytes() == (ROOT / "params.yaml").read_bytes()
+
+
+def test_dvc_says_which_item_a_stage_is_of(monkeypatch, capsys):
+    """The name is no part of a shell command; it comes with the stage's address, even of a dvc.yaml elsewhere."""
+    monkeypatch.chdir(ROOT)
+    for address in ("fit@nobody", "some/dvc.yaml:fit@nobody"):
+        monkeypatch.setenv("DVC_STAGE", address)
+        assert cli.main(["fit"]) == 2
+        assert "params.yaml: members: no 'nobody'; choose one of: " in capsys.readouterr().err
+    for other in ("", "extract@lite0"):
+        monkeypatch.setenv("DVC_STAGE", other)
+        assert cli.main(["fit"]) == 2
+        assert "podium: `podium fit` takes a name: one of params.yaml's members" in capsys.readouterr().err
+
+
+def test_scan_loads_no_heavy_library():
+    """It runs at each `dvc repro`, so it must take no time."""
+    never = ["tensorflow", "keras", "sklearn", "pandas", "numpy", "cv2", "dvc"]
+    program = f"import sys, podium.stages.scan; print([m for m in {never!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr

@@ -267,3 +267,30 @@ def test_a_competition_may_bring_its_own(tmp_path, monkeypatch):
     for wrong in ("own_metric:plain", "own_metric:none", "no_such_module:worst"):
         with pytest.raises(PodiumError, match=wrong):
             metrics.find(wrong, "here")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("(direction='lower', tasks=('binary',))", "TypeError: .*missing .*'takes'"),
+        ("(direction='lower', takes='prob', tasks=('binary',))", "takes: 'prob'; choose one of: probs, labels, values"),
+        ("(direction='down', takes='probs', tasks=('binary',))", "direction: 'down'; choose one of: higher, lower"),
+        ("", "TypeError"),
+    ],
+)
+def test_a_metric_that_says_too_little_is_refused(tmp_path, monkeypatch, arguments, message):
+    """Scored in the wrong form or direction, it would choose the worst model; one line names it."""
+    module = f"own_{abs(hash(message))}"
+    program = f"from podium.metrics import metric\n@metric{arguments}\ndef f(y, p, weight):\n    return 0\n"
+    (tmp_path / f"{module}.py").write_text(program)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PodiumError, match=rf"^toy\.yaml: metric: {module}:f: .*{message}") as error:
+        metrics.find(f"{module}:f", "toy.yaml: metric")
+    assert "\n" not in str(error.value)
+
+
+def test_a_row_without_any_probability_is_refused():
+    """Rows of several classes are rescaled to sum to 1, which nothing can be."""
+    p = np.array([[0.2, 0.8], [0.0, 0.0]])
+    with pytest.raises(PodiumError, match="log_loss: 1 rows give no class any probability"):
+        metrics.find("log_loss", "here")(np.array([1, 0]), p)

@@ -1,6 +1,7 @@
 """The command line: `podium <stage> [name]` and the helpers around it. The only argument parser."""
 
 import argparse
+import os
 import sys
 import time
 from importlib import import_module
@@ -11,6 +12,7 @@ from podium.errors import PodiumError
 
 # Stages in the order of the data flow; those with a name run once for each entry of a params section.
 STAGES = {
+    "scan": None,
     "download": None,
     "prepare": None,
     "fold": None,
@@ -45,7 +47,7 @@ HELPERS = {
     "reference": ("commands.reference", "run"),
     "use": ("commands.use", "run", "name"),
 }
-WITHOUT_CONFIG = ("compare", "new", "reference", "use")
+WITHOUT_CONFIG = ("scan", "compare", "new", "reference", "use")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -65,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     for stage, section in STAGES.items():
         command = commands.add_parser(stage, help=f"run the stage {stage} of dvc.yaml")
         if section:
-            command.add_argument("name", help=f"one of params.yaml's {section}")
+            command.add_argument("name", nargs="?", help=f"one of params.yaml's {section}; DVC says it by DVC_STAGE")
     commands.add_parser("check-params", help="check params.yaml and its competition, before anything expensive")
     commands.add_parser("scores", help="show the table of members and the ensemble, naive, cross-fitted and held out")
     compare = commands.add_parser("compare", help="what differs between two revisions, and whether B is really better")
@@ -96,6 +98,9 @@ def _parser() -> argparse.ArgumentParser:
 def _run(arguments: argparse.Namespace) -> None:
     command = arguments.command
     config = [] if command in WITHOUT_CONFIG else [import_module("podium.config").load()]
+    if command == "scan":
+        import_module("podium.stages.scan").run()
+        return
     if command in STAGES:
         _run_stage(config[0], arguments)
         return
@@ -107,7 +112,8 @@ def _run(arguments: argparse.Namespace) -> None:
 def _run_stage(config: Any, arguments: argparse.Namespace) -> None:
     stage = import_module(f"podium.stages.{arguments.command}")
     section = STAGES[arguments.command]
-    names = [arguments.name] if section else []
+    # No command of dvc.yaml holds a name of params.yaml: the shell would run what it says.
+    names = [arguments.name or _name_by_dvc(arguments.command)] if section else []
     choices = attrgetter(section)(config.params) if section else {}
     if names and names[0] not in choices:
         raise PodiumError(f"params.yaml: {section}: no {names[0]!r}; choose one of: {', '.join(choices)}")
@@ -115,6 +121,15 @@ def _run_stage(config: Any, arguments: argparse.Namespace) -> None:
     facts = stage.run(config, *names)
     journal = import_module("podium.storage.journal")
     journal.write(config.params.competition, "@".join([arguments.command, *names]), time.monotonic() - started, facts)
+
+
+def _name_by_dvc(stage: str) -> str:
+    """Return the key of the `foreach` item that DVC runs, from the stage's address: `fit@logistic_lite0`."""
+    address = os.environ.get("DVC_STAGE", "").rpartition(":")[2]
+    name = address.partition("@")[2]
+    if address.partition("@")[0] != stage:
+        raise PodiumError(f"`podium {stage}` takes a name: one of params.yaml's {STAGES[stage]}")
+    return name
 
 
 if __name__ == "__main__":

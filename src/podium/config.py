@@ -4,48 +4,37 @@ Validation has no side effects and needs no data: a wrong name fails here, befor
 and the message lists the right ones.
 """
 
-import re
 from collections.abc import Iterator, Mapping
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
 
-from podium import paths, plugins
+from podium import names, paths, plugins
 from podium.backbones import NETWORKS
-from podium.contracts.submission import Sample
 from podium.ensembles import Ensemble
 from podium.errors import PodiumError
 from podium.features.backbone import Backbone
+from podium.fitting.choose_ensemble import USUAL
 from podium.fitting.member import Member
 from podium.fitting.scoring import Scoring, Submission
 from podium.frozen import Frozen
 from podium.imaging.views import VIEWS, Views
 from podium.layouts import Layout
+from podium.layouts.sample_submission import Sample
 from podium.metrics import Metric
 from podium.metrics import find as find_metric
 from podium.sources import Source
 from podium.splits.folds import Folds
 from podium.splits.sampling import Holdout
+from podium.storage import yaml_file
 from podium.tasks import Task
 from podium.tasks.vector import ExclusiveTask, ProbabilityTask, VectorTask
 from podium.training import Finetune
 from podium.training.encoder import find as find_encoder
 
-# What DVC can use as a key of `foreach`: a dot breaks `members.${key}`, `@` and integers fail.
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
-_COMPETITION_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 # DVC leaves params of these names out of its run cache key, so a change would go unnoticed.
 _INVISIBLE_TO_DVC = ("size", "nfiles")
-_RESERVED = "ensemble"  # models/C/ensemble is the ensemble's
-# Sections whose names must differ: each is a file of features/, or of predictions/.
-_ONE_NAMESPACE = (
-    ("backbones", "finetunes", "imports.features"),
-    ("finetunes", "members", "fusions", "imports.predictions"),
-)
 
 
 class Imports(Frozen):
@@ -167,11 +156,12 @@ def load(path: Path = paths.PARAMS) -> Config:
 
 def load_params(path: Path = paths.PARAMS) -> Params:
     """Read and check params.yaml alone."""
-    raw = read_yaml(path)
+    raw = yaml_file.read(path)
     for place in _invisible(raw):
         raise PodiumError(f"{path}: {place}: DVC ignores params of this name; call it something else")
     where = f"{path}: "
-    sections = _sections(raw, where)
+    names.competition(raw.get("competition"), f"{where}competition")
+    sections = names.sections(raw, where)
     backbones = sections["backbones"] | sections["finetunes"] | sections["imports.features"]
     read = dict(raw)
     for section in ("members", "fusions"):
@@ -181,8 +171,6 @@ def load_params(path: Path = paths.PARAMS) -> Params:
         }
     read["ensemble"] = _methods(raw.get("ensemble"), f"{where}ensemble")
     params: Params = _validated(Params, read, where)
-    if not _COMPETITION_NAME.fullmatch(params.competition):
-        raise PodiumError(f"{where}competition: {params.competition!r} must match {_COMPETITION_NAME.pattern}")
     for name, backbone in params.backbones.items():
         at = f"{where}backbones.{name}"
         _choose(backbone.network, NETWORKS, f"{at}.network", "network")
@@ -208,10 +196,10 @@ def load_competition(name: str, params_file: str = "params.yaml") -> Competition
     if not path.exists():
         known = sorted(found.stem for found in path.parent.glob("*.yaml"))
         raise PodiumError(f"{params_file}: competition: there is no {path}; choose one of: {', '.join(known)}")
-    raw = read_yaml(path)
+    raw = yaml_file.read(path)
     read = dict(raw)
     for key, kind in (("source", "sources"), ("layout", "layouts"), ("task", "tasks")):
-        read[key] = _plugin(kind, raw.get(key), f"{path}: {key}", "kind")
+        read[key] = plugins.read(kind, raw.get(key), f"{path}: {key}", "kind")
     competition: Competition = _validated(Competition, read, f"{path}: ")
     for metric in competition.all_metrics():
         at = f"{path}: {'metric' if metric == competition.metric else 'metrics'}"
@@ -219,36 +207,6 @@ def load_competition(name: str, params_file: str = "params.yaml") -> Competition
         if competition.task.kind not in found.tasks:
             raise PodiumError(f"{at}: {metric!r} scores {', '.join(found.tasks)}; the task is {competition.task.kind}")
     return competition
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Return a YAML file's mapping, unchecked; raises PodiumError naming file and line."""
-    try:
-        raw = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise PodiumError(f"{path}: no such file here; run podium in the repository's root") from None
-    except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else "?"
-        raise PodiumError(f"{path}: line {line}: not valid YAML ({error.problem})") from None
-    if not isinstance(raw, dict):
-        raise PodiumError(f"{path}: must be a mapping of keys to values")
-    return raw
-
-
-def _sections(raw: Mapping[str, Any], where: str) -> dict[str, dict[str, Any]]:
-    """Return the sections whose names become file names, once these are checked."""
-    sections = {name: raw.get(name) or {} for name in ("backbones", "finetunes", "members", "fusions")}
-    imports = raw.get("imports") or {}
-    sections |= {f"imports.{name}": imports.get(name) or {} for name in ("predictions", "features")}
-    for section, named in sections.items():
-        _check_names(named, f"{where}{section}")
-        if _RESERVED in named:
-            raise PodiumError(f"{where}{section}.{_RESERVED}: this name is the ensemble's own; choose another")
-    for sharing in _ONE_NAMESPACE:
-        for first, second in combinations(sharing, 2):
-            if twice := set(sections[first]) & set(sections[second]):
-                raise PodiumError(f"{where}{second}.{min(twice)}: {first} has this name already; choose another")
-    return sections
 
 
 def _check_trained(model: Member, finetunes: Mapping[str, Finetune], where: str) -> None:
@@ -276,20 +234,12 @@ def _validated(model: Any, read: Mapping[str, Any], where: str) -> Any:
         raise PodiumError(plugins.explain(error, where, model)) from None
 
 
-def _plugin(kind: str, spec: Any, where: str, name_key: str) -> Any:
-    if not isinstance(spec, Mapping) or not isinstance(spec.get(name_key), str):
-        choices = ", ".join(plugins.names(kind))
-        raise PodiumError(f"{where}.{name_key}: this key is required; choose one of: {choices}")
-    options = {key: value for key, value in spec.items() if key != name_key}
-    return plugins.make(kind, spec[name_key], options, where, name_key)
-
-
 def _methods(spec: Any, where: str) -> dict[str, Ensemble]:
     """Return the one method that is named; under `auto`, the usual ones and those that have a key of their own."""
     if not isinstance(spec, Mapping) or spec.get("method") != "auto":
-        method = _plugin("ensembles", spec, where, "method")
+        method = plugins.read("ensembles", spec, where, "method")
         return {spec["method"]: method}
-    options = dict.fromkeys(("hill_climb", "mean", "stack")) | {k: v for k, v in spec.items() if k != "method"}
+    options: dict[str, Any] = dict.fromkeys(USUAL) | {k: v for k, v in spec.items() if k != "method"}
     for name in options:
         plugins.find("ensembles", name, f"{where}.{name}")
     return {name: plugins.make("ensembles", name, options[name] or {}, f"{where}.{name}") for name in sorted(options)}
@@ -303,7 +253,7 @@ def _member(spec: Any, where: str, backbones: Mapping[str, Any], *, fused: bool)
     for name in used:
         _choose(name, backbones, f"{where}.{key}", "backbone")
     own = ("metadata", "select") if fused else ("metadata",)
-    head = _plugin("heads", {k: v for k, v in spec.items() if k not in (key, *own)}, where, "head")
+    head = plugins.read("heads", {k: v for k, v in spec.items() if k not in (key, *own)}, where, "head")
     options = {name: spec[name] for name in own if name in spec}
     member: Member = _validated(Member, {"backbones": used, "head": head, **options}, f"{where}.")
     return member
@@ -312,12 +262,6 @@ def _member(spec: Any, where: str, backbones: Mapping[str, Any], *, fused: bool)
 def _choose(name: Any, choices: Mapping[str, Any], where: str, what: str) -> None:
     if name not in choices:
         raise PodiumError(f"{where}: unknown {what} {name!r}; choose one of: {', '.join(sorted(choices))}")
-
-
-def _check_names(section: Any, where: str) -> None:
-    for name in section or {}:
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise PodiumError(f"{where}: the name {name!r} must match {_NAME.pattern} (lower case, no dot)")
 
 
 def _invisible(node: Any, place: str = "") -> Iterator[str]:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from podium.errors import PodiumError
 Weight = np.ndarray | None
 Function = Callable[[np.ndarray, np.ndarray, Weight], float]
 Takes = Literal["probs", "labels", "values"]
+Direction = Literal["higher", "lower"]
 
 CLASSES = ("binary", "multiclass", "multilabel")
 _AT_K = re.compile(r"(map|top)@([1-9]\d*)")
@@ -38,7 +39,7 @@ class Metric:
 
     name: str
     function: Function
-    direction: Literal["higher", "lower"]
+    direction: Direction
     takes: Takes
     tasks: tuple[str, ...]
 
@@ -64,9 +65,18 @@ METRICS: dict[str, Metric] = {}
 
 
 def metric(
-    *, direction: Literal["higher", "lower"], takes: Takes, tasks: tuple[str, ...], name: str | None = None
+    *, direction: Direction, takes: Takes, tasks: tuple[str, ...], name: str | None = None
 ) -> Callable[[Function], Metric]:
-    """Make a scoring function a Metric. A competition's own metric, named `module:function`, uses it too."""
+    """Make a scoring function a Metric. A competition's own metric, named `module:function`, uses it too.
+
+    Raises PodiumError for a direction, a form of predictions or a kind of task that there is not.
+    """
+    for key, value, choices in (
+        ("direction", direction, get_args(Direction)),
+        ("takes", takes, get_args(Takes)),
+    ):
+        if value not in choices:
+            raise PodiumError(f"@metric: {key}: {value!r}; choose one of: {', '.join(choices)}")
 
     def decorate(function: Function) -> Metric:
         return Metric(name or function.__name__, function, direction, takes, tasks)
@@ -107,8 +117,10 @@ def _own(name: str, where: str) -> Metric:
     sys.path.insert(0, root)
     try:
         found = getattr(import_module(module_name), function_name, None)
-    except ImportError as error:
+    except PodiumError as error:
         raise PodiumError(f"{where}: {name}: {error}") from None
+    except Exception as error:  # noqa: BLE001  # whatever the user's code raises: TypeError for `takes` left out
+        raise PodiumError(f"{where}: {name}: {type(error).__name__}: {error}") from None
     finally:
         sys.path.remove(root)
     if not isinstance(found, Metric):
@@ -133,7 +145,10 @@ def log_loss(y: np.ndarray, p: np.ndarray, weight: Weight) -> float:
     """
     p = p.astype(np.float64)
     if y.ndim == 1 and p.shape[1] > 1:
-        truth = p[np.arange(len(y)), y.astype(np.int64)] / p.sum(axis=1)
+        total = p.sum(axis=1)
+        if (total <= 0).any():
+            raise PodiumError(f"log_loss: {(total <= 0).sum()} rows give no class any probability")
+        truth = p[np.arange(len(y)), y.astype(np.int64)] / total
         return _mean(-np.log(np.clip(truth, 1e-15, 1.0)), weight)
     truth = np.where(_columns(y) == 1, p, 1.0 - p)
     return _mean(-np.log(np.clip(truth, 1e-15, 1.0)).mean(axis=1), weight)

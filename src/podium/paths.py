@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+DVC_TMP = Path(".dvc/tmp")
 PARAMS = Path("params.yaml")
 COMPETITIONS = Path("competitions")
 RECIPES = Path("recipes")
@@ -19,6 +20,11 @@ def competition(name: str) -> Path:
 def raw(name: str) -> Path:
     """Return the folder of a competition's downloads, as they came."""
     return data(name, "raw")
+
+
+def scan(name: str, what: str) -> Path:
+    """Return the digest of what DVC cannot name as a dependency: `source`, `metrics` or `folds`."""
+    return data(name, f"scan/{what}.json")
 
 
 def data(name: str, file: str) -> Path:

@@ -62,6 +62,14 @@ def make(kind: str, name: str, options: Mapping[str, Any], where: str, name_key:
         raise PodiumError(explain(error, where, plugin)) from None
 
 
+def read(kind: str, spec: Any, where: str, name_key: str = "kind") -> Any:
+    """Return the plug-in that a YAML mapping names under `name_key`, with the other keys as its options."""
+    if not isinstance(spec, Mapping) or not isinstance(spec.get(name_key), str):
+        raise PodiumError(f"{where}.{name_key}: this key is required; choose one of: {', '.join(names(kind))}")
+    options = {key: value for key, value in spec.items() if key != name_key}
+    return make(kind, spec[name_key], options, where, name_key)
+
+
 def explain(error: ValidationError, where: str, model: Any) -> str:
     """Return one line for the first problem of a failed validation: place, reason and valid keys."""
     first = error.errors()[0]

@@ -1,5 +1,6 @@
 """The comparison of two revisions that lie in memory; tests/pipeline reads real ones through DVC."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -80,6 +81,30 @@ def test_a_better_experiment_is_called_better():
     assert "seed  1  2" in text
     assert "limit" not in text
     assert text.splitlines()[-1].startswith("log_loss of the ensemble: B is better: by 0.")
+
+
+def test_finetunes_and_imports_are_members_too_and_the_unchanged_have_no_row():
+    """Whatever the bank holds of both; what predicts the same is counted in a sentence."""
+    a, b = revision("main", 1.0), revision("strong", 2.0, seed=2)
+    both = settings()
+    params = both.params.model_copy(
+        update={"finetunes": {"tuned": None}, "imports": config.Imports(predictions={"mate": "mate.csv"})}
+    )
+    both = config.Config.model_construct(params=params, competition=both.competition)
+    a, b = (
+        replace(
+            side,
+            config=both,
+            predictions=side.predictions | {"tuned": side.predictions["m"], "mate": a.predictions["m"]},
+        )
+        for side in (a, b)
+    )
+    assert {line.model for line in compare.differences(a, b)} == {ENSEMBLE, "m", "tuned", "mate"}
+    text = compare.text(a, b)
+    assert re.search(r"^  tuned +log_loss .*better$", text, flags=re.MULTILINE)
+    assert not re.search(r"^  mate ", text, flags=re.MULTILINE)
+    assert "The same in both, and not shown: 1 member." in text
+    assert "not shown" not in compare.text(revision("main", 1.0), revision("strong", 2.0, seed=2))
 
 
 def test_another_seed_cannot_be_told():

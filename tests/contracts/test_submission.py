@@ -209,12 +209,7 @@ BROKEN = [
     ("map@2", "a label twice", cell_becomes("cat cat", "dog dog")),
     ("several labels", "a label twice", cell_becomes("cat cat", "dog cat dog")),
 ]
-TIMES = 4
-
-
-def test_there_are_a_thousand_broken_files():
-    """Forms times faults times random places."""
-    assert len(BROKEN) * TIMES >= 1000
+TIMES = 4  # more than a thousand files in all
 
 
 @pytest.mark.parametrize(("form", "name", "fault"), BROKEN, ids=lambda value: value if isinstance(value, str) else "")

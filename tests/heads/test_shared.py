@@ -33,6 +33,17 @@ def test_components_are_scikit_learns_but_for_one_scale(n):
     np.testing.assert_allclose(distances(ours(new)), ratio * distances(oracle), atol=1e-3)
 
 
+def test_more_components_than_there_are_is_said_once(capsys):
+    """All are taken; a fold of the same size has nothing to add."""
+    shared._say.cache_clear()
+    x = np.random.default_rng(0).normal(size=(30, 60)).astype(np.float32)
+    all_of_them = shared.reduce(x, 30).predict(x)
+    assert not capsys.readouterr().err
+    for _ in range(2):
+        np.testing.assert_array_equal(shared.reduce(x, 256).predict(x), all_of_them)
+    assert capsys.readouterr().err == "pca: 256 components of 30 rows with 60 features: all 30 that there are\n"
+
+
 def test_a_constant_column_is_no_division_by_zero():
     """It becomes 0, for new rows too."""
     x = np.array([[1, 5], [2, 5], [3, 5]], np.float32)

@@ -37,7 +37,8 @@ def test_an_experiment_is_compared_with_a_revision(experimented):
     assert re.search(r"members\.logistic_colour\.C +0\.1 +1e-05", done.stdout)
     assert re.search(r"ensemble\.cross_fitted\.log_loss +[\d.]+ +[\d.]+", done.stdout)
     assert re.search(r"logistic_colour +log_loss .*(better|worse|cannot tell)", done.stdout)
-    assert re.search(r"logistic_shape +log_loss .*the same", done.stdout)
+    assert not re.search(r"logistic_shape +log_loss", done.stdout)
+    assert "The same in both, and not shown: 2 members." in done.stdout
     assert done.stdout.splitlines()[-1].startswith("log_loss of the ensemble: ")
     assert experimented.bytes("params.yaml") == before
     assert experimented.call("git", "status", "--porcelain").stdout == ""
@@ -107,3 +108,20 @@ def test_params_that_no_longer_parse_are_named(compared):
     assert line.startswith(
         "podium: old: params.yaml: members.logistic_colour.head: unknown head 'oracle'; choose one of"
     )
+
+
+def test_a_revisions_names_are_checked_before_any_path_is_made(compared):
+    """Somebody else's revision may name a file outside the folder that it is copied to."""
+    params = compared.path / "params.yaml"
+    current = params.read_text()
+    (compared.path / "evil.yaml").write_text("theirs")
+    params.write_text(current.replace("competition: toy", "competition: ../../evil"))
+    for command in (["git", "add", "-A"], ["git", "commit", "-qm", "evil"], ["git", "tag", "evil"]):
+        assert compared.call(*command).returncode == 0
+    params.write_text(current)
+    victim = compared.path.parent / "evil.yaml"
+    victim.write_text("mine")
+    compared.settings["TMPDIR"] = str(compared.path.parent)
+    line = one_line(compared.call("podium", "compare", "HEAD~1", "evil"))
+    assert line.startswith("podium: evil: params.yaml: competition: '../../evil' must match")
+    assert victim.read_text() == "mine"

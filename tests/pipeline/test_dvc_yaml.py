@@ -1,7 +1,7 @@
 """dvc.yaml against the code: every stage names the code it runs and the params it reads, and no more."""
 
+import inspect
 import os
-import re
 from operator import attrgetter
 from pathlib import Path
 from typing import get_args
@@ -11,6 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from podium import config as config_module
+from podium import plugins
 from podium.cli import STAGES
 from podium.config import Competition, Params
 from podium.frozen import Frozen
@@ -22,6 +23,10 @@ ROOT = Path(__file__).parents[2]
 NOT_TRACKED = {"cli", "config", "plugins", "paths", "errors", "frozen", "contracts", "storage"}
 # Rooms that a stage depends on as a whole: their modules are chosen by params, or change together.
 WHOLE = {"sources", "layouts", "tasks", "heads", "ensembles", "engines", "backbones", "training"}
+
+# Stages that run every time: no dependency decides whether they are stale.
+ALWAYS = {"scan"}
+TRACKED = [stage for stage in STAGES if stage not in ALWAYS]
 
 # Stages that read names from params, and no setting.
 MANIFESTS = {"gather", "bank"}
@@ -49,9 +54,15 @@ def test_every_stage_is_a_module_and_a_command(stages):
     modules = {path.stem for path in (ROOT / "src/podium/stages").glob("[a-z]*.py")}
     assert list(stages) == list(STAGES)
     assert set(stages) <= modules
+    assert {name for name, stage in stages.items() if stage.get("always_changed")} == ALWAYS
 
 
-@pytest.mark.parametrize("stage", STAGES)
+def test_no_command_holds_what_params_say(stages):
+    """DVC gives a command to the shell, which would run a hostile name."""
+    assert {name: stage["cmd"] for name, stage in stages.items()} == {name: f"podium {name}" for name in stages}
+
+
+@pytest.mark.parametrize("stage", TRACKED)
 def test_code_dependencies_are_the_import_closure(stages, stage):
     """A stage depends on its module and on what that imports, directly or not, and on nothing else."""
     graph = grimp.build_graph("podium")
@@ -96,6 +107,53 @@ def _models(annotation):
         yield from _models(inner)
 
 
+def _defaults(annotation, seen=None):
+    """Yield (model, key) for each default in the settings of a type, the plug-ins' that it stands for too."""
+    seen = set() if seen is None else seen
+    for model in _models(annotation):
+        kinds = [kind for kind, (package, _) in plugins.KINDS.items() if model.__module__ == f"podium.{package}"]
+        for found in [model, *(plugins.find(kind, name, kind) for kind in kinds for name in plugins.names(kind))]:
+            if found in seen:
+                continue
+            seen.add(found)
+            for key, field in found.model_fields.items():
+                if not field.is_required() and field.get_default(call_default_factory=True) != {}:
+                    yield found, key
+                yield from _defaults(field.annotation, seen)
+
+
+def _defined_in(model, key):
+    """Return the file, from the root, of the class that gives a key its default: a plug-in's base, perhaps."""
+    owner = next(kind for kind in model.__mro__ if key in vars(kind).get("__annotations__", {}))
+    return Path(inspect.getfile(owner)).resolve().relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("stage", [stage for stage in TRACKED if stage not in MANIFESTS])
+def test_a_default_that_changes_makes_its_stages_stale(stages, stage):
+    """Every default of the settings that a stage tracks is in a file that it depends on, so an edit of it shows."""
+    code = tuple(dep if dep.endswith(".py") else f"{dep}/" for dep in stages[stage]["deps"] if dep.startswith("src/"))
+    found = []
+    for entry in stages[stage]["params"]:
+        model, keys = (Params, [entry]) if isinstance(entry, str) else (Competition, next(iter(entry.values())))
+        for key in keys:
+            found += _defaults(model.model_fields[key.partition(".")[0]].annotation)
+    unseen = {
+        f"{_defined_in(model, key)}: {key}" for model, key in found if not _defined_in(model, key).startswith(code)
+    }
+    assert unseen == set()
+
+
+def test_no_default_that_changes_a_number_is_config_s_own():
+    """No stage depends on config.py: what it holds would change unseen."""
+    for model in (Params, Competition):
+        own = {key: field.get_default(call_default_factory=True) for key, field in model.model_fields.items()}
+        defaults = {key: value for key, value in own.items() if not model.model_fields[key].is_required()}
+        assert set(map(str, defaults.values())) <= {"{}", str(config_module.Imports())}
+        places = {_defined_in(*found) for field in model.model_fields.values() for found in _defaults(field.annotation)}
+        assert places
+        assert not any(place.split("/")[2].removesuffix(".py") in NOT_TRACKED for place in places)
+
+
 def _closure(graph, start):
     """Return what `start` reaches as dvc.yaml would name it: modules, and some rooms as a whole."""
     seen, todo = set(), set(start)
@@ -129,11 +187,13 @@ class Recorder:
         value = getattr(self._inner, name)
         if name not in type(self._inner).model_fields:
             return value.__func__.__get__(self) if callable(value) else value
+        if isinstance(value, config_module.Imports):  # two sections, of which a stage reads one
+            return Recorder(value, self._log, f"{self._prefix}{name}.")
         self._log.add(f"{self._prefix}{name}")
         return value
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", TRACKED)
 def test_params_are_those_that_the_stage_reads(stages, stage, workspace, monkeypatch):
     """A key that a stage reads and dvc.yaml does not name would go stale silently (and the reverse run for nothing)."""
     monkeypatch.chdir(workspace.path)
@@ -157,5 +217,5 @@ def test_params_are_those_that_the_stage_reads(stages, stage, workspace, monkeyp
             ((_, keys),) = entry.items()
             listed |= {f"competition:{key}" for key in keys}
         else:
-            listed.add(re.split(r"\.\$|\.", entry)[0])
+            listed.add(entry.partition(".$")[0])
     assert read == listed

@@ -24,6 +24,7 @@ def make_config(members=("good", "poor"), clip=(0.02, 0.98)):
     params = Params.model_construct(
         competition="toy",
         seed=1,
+        limit=None,
         members={name: Member.model_construct() for name in members},
         fusions={},
         ensemble={"hill_climb": Ensemble(rounds=20)},
@@ -59,7 +60,7 @@ def banked(tmp_path, monkeypatch):
     solution = paths.data("toy", "solution/solution.csv")
     solution.parent.mkdir()
     truth.loc[truth["split"] == "test", ["row_id", "y"]].to_csv(solution, index=False)
-    return SimpleNamespace(config=make_config(), rows=rows, truth=truth, folds=folds)
+    return SimpleNamespace(config=make_config(), make_config=make_config, rows=rows, truth=truth, folds=folds)
 
 
 def write_predictions(name, frame):

@@ -8,12 +8,13 @@ import pytest
 
 from podium import config
 from podium.errors import PodiumError
+from podium.layouts.table import Layout
 from podium.stages import prepare
 
 COMPETITION = """\
 title: Toy
 source: {kind: folder, path: incoming}
-layout: {kind: table, table: labels.csv, image: "{id}.png", metadata: [camera]}
+layout: {kind: table, table: labels.csv, image: "{id}.png", max_unreadable: 0.1, metadata: [camera]}
 task: {kind: binary, target: defect, above: 0.5}
 metric: log_loss
 metrics: []
@@ -46,9 +47,8 @@ def prepared(competition=COMPETITION + HOLDOUT, limit=None):
     )
     prepare.run(loaded)
     tables = {name: pd.read_parquet(paths.data("toy", f"{name}.parquet")) for name in ("images", "rows")}
-    tables |= {
-        name: pd.read_csv(paths.data("toy", f"{name}.csv"), dtype=str) for name in ("solution", "sample_submission")
-    }
+    files = {"solution": "solution/solution.csv", "sample_submission": "sample_submission.csv"}
+    tables |= {name: pd.read_csv(paths.data("toy", file), dtype=str) for name, file in files.items()}
     return SimpleNamespace(**tables, audit=json.loads(paths.data("toy", "audit.json").read_text()))
 
 
@@ -90,7 +90,9 @@ def test_limit_keeps_the_shares_of_splits_and_labels(raw):
     assert done.rows["y"].mean() == 0.5
     assert done.solution["y"].astype(float).mean() == 0.5
     assert len(done.images) == 16
-    assert set(prepared().rows.query("split == 'test'")["row_id"]) >= set(done.sample_submission["id"])
+    every = set(prepared().rows.query("split == 'test'")["row_id"])
+    assert every > set(done.rows.query("split == 'test'")["row_id"])
+    assert set(done.sample_submission["id"]) == every  # the gate holds a trial's submission against all of them
 
 
 def test_what_cannot_be_read_is_quarantined_and_keeps_its_row(raw):
@@ -125,15 +127,14 @@ def test_unlabelled_train_rows_are_left_out_and_listed(raw):
 
 
 def test_the_competitions_own_sample_submission_is_kept(raw):
-    """Its ids, its order and its columns; limited like the rows."""
+    """Its ids, its order and its columns; whole, however few rows a trial is of."""
     (raw / "labels.csv").write_text("id,defect,camera\n" + "".join(f"{n:03d},{n % 2},a\n" for n in range(20)))
     (raw / "sample.csv").write_text("id,p\n" + "".join(f"{n:03d},0.5\n" for n in range(39, 19, -1)))
     own = 'layout: {kind: table, table: labels.csv, image: "{id}.png", test: {table: sample.csv, image: "{id}.png"}}'
     yaml = COMPETITION.replace(COMPETITION.splitlines()[2], own) + "submission: {sample: sample.csv}\n"
     assert prepared(yaml).sample_submission["id"].tolist() == [f"{n:03d}" for n in range(39, 19, -1)]
     ids = prepared(yaml, limit=20).sample_submission["id"].tolist()
-    assert len(ids) == 10
-    assert ids == sorted(ids, reverse=True)
+    assert ids == [f"{n:03d}" for n in range(39, 19, -1)]
 
 
 @pytest.mark.parametrize(("kept", "message"), [(19, "it lacks these test rows"), (21, "no row for row_id '019'")])
@@ -231,10 +232,42 @@ def test_metadata_may_not_tell_the_label(raw):
         prepared((COMPETITION + HOLDOUT).replace("[camera]}", "[camera, defect]}"))
 
 
-def test_no_readable_image_at_all_is_an_error(raw):
-    """A wrong folder in `image` looks like this; the first reason tells."""
-    with pytest.raises(PodiumError, match=r"not one of 40 images can be read; the first: x/000.png: no file x/000.png"):
-        prepared((COMPETITION + HOLDOUT).replace('"{id}', '"x/{id}'))
+@pytest.mark.parametrize("allowed", ["0.1", "1.0"])
+def test_no_readable_image_at_all_is_an_error(raw, allowed):
+    """A wrong folder in `image` looks like this, whatever share is allowed: the template, a reason, what is there."""
+    with pytest.raises(PodiumError) as error:
+        prepared(
+            (COMPETITION + HOLDOUT).replace('"{id}', '"x/{id}').replace("unreadable: 0.1", f"unreadable: {allowed}")
+        )
+    assert str(error.value).startswith(
+        "competitions/toy.yaml: layout.image: 'x/{id}.png': 40 of 40 train images cannot be read, such as x/000.png"
+        " (no file x/000.png); the nearest files are: '000.png', "
+    )
+
+
+def test_more_unreadable_images_than_allowed_are_refused(raw, capsys):
+    """Of each part by itself: one bad test image of ten is a tenth. Up to the share it is said, and goes on."""
+    (raw / "test.csv").write_text("id\n" + "".join(f"{n:03d}\n" for n in range(30, 40)))
+    lines = (raw / "labels.csv").read_text().splitlines()[:31]
+    (raw / "labels.csv").write_text("\n".join(lines) + "\n")
+    own = '"{id}.png", test: {table: test.csv, image: "{id}.png"}, max_unreadable: %s}'
+    competition = COMPETITION.replace('"{id}.png", max_unreadable: 0.1, metadata: [camera]}', own)
+    (raw / "035.png").rename(raw / "x035.png")
+    (raw / "003.png").write_text("<html>")
+    done = prepared(competition % 0.1)
+    assert [bad["image_id"] for bad in done.audit["quarantined"]] == ["003", "035"]
+    out = capsys.readouterr().out
+    assert "prepare: quarantined: 1 of 10 test images cannot be read, such as 035.png (no file 035.png)" in out
+    assert "prepare: quarantined: 1 of 30 train images cannot be read, such as 003.png (it is text" in out
+    with pytest.raises(PodiumError, match=r"layout\.test\.image: '\{id\}\.png': 1 of 10 test .* are: 'x035\.png', "):
+        prepared(competition % 0.05)
+    with pytest.raises(PodiumError, match=r"layout\.(test\.)?image: "):
+        prepared(competition.replace(", max_unreadable: %s", ""))  # a hundredth is the default
+
+
+def test_a_hundredth_is_allowed_by_default():
+    """Most competitions have no bad image at all."""
+    assert Layout(table="x.csv", image="{id}.png").max_unreadable == 0.01
 
 
 def test_the_same_input_gives_the_same_bytes(raw):

@@ -38,6 +38,12 @@ def test_unknown_labels_give_an_empty_result_and_a_note(submitted, capsys):
 def test_a_solution_of_some_rows_scores_these(submitted):
     """As on a public leaderboard."""
     solution = paths.data("toy", "solution/solution.csv")
+    score.run(submitted.config)
+    of_all = json.loads(paths.METRICS_HELDOUT.read_text())
     solution.write_text("\n".join(solution.read_text().splitlines()[:11]) + "\n")
     score.run(submitted.config)
-    assert "log_loss" in json.loads(paths.METRICS_HELDOUT.read_text())
+    known = pd.read_csv(solution)
+    p = pd.read_csv(paths.submission("toy"), dtype={"cell": "str"}).set_index("cell")["defective"][known["row_id"]]
+    found = json.loads(paths.METRICS_HELDOUT.read_text())
+    assert len(known) == 10
+    assert found["log_loss"] == pytest.approx(log_loss(known["y"], p), abs=1e-6) != of_all["log_loss"]

@@ -224,3 +224,11 @@ def test_a_submission_reads_back(kind, options, columns):
         np.testing.assert_array_equal(back, p)
     if options.get("top") == 2:
         np.testing.assert_array_equal(np.argsort(-back, axis=1)[:, :2], np.argsort(-p, axis=1, kind="stable")[:, :2])
+
+
+def test_an_imported_row_of_zeros_is_refused(tmp_path):
+    """Of several classes one is right, so one has some probability."""
+    data = Dataset.in_memory(pd.DataFrame({"row_id": ["a", "b"], "split": "train"}), ["cat", "dog"])
+    (tmp_path / "mate.csv").write_text("row_id,cat,dog\na,0.5,0.5\nb,0,0\n")
+    with pytest.raises(PodiumError, match=r"mate\.csv: no class has any probability for row_id 'b'"):
+        task("multiclass", target="y").read_import(tmp_path / "mate.csv", data)

@@ -1,18 +1,21 @@
 """What the repository held at a git revision, in a DVC experiment or holds in the work tree, without a checkout."""
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from podium import config, paths
+from podium import config, names, paths
 from podium.contracts.dataset import Dataset
 from podium.contracts.folds import FoldTable
 from podium.errors import PodiumError
+from podium.storage import yaml_file
 
 WORKSPACE = "workspace"  # DVC's word for the work tree
 ENSEMBLE = "ensemble"
+_FOREACH = re.compile(r"\$\{([\w.]+)\}")  # the section of params.yaml that a stage of dvc.yaml has an item for each of
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Revision:
     metrics: dict[str, float]
     data: Dataset
     folds: FoldTable
-    predictions: dict[str, Any]  # the ensemble's and every model's
+    predictions: dict[str, Any]  # the ensemble's, and those of every member of the bank
 
 
 def read(name: str, folder: Path) -> Revision:
@@ -72,15 +75,18 @@ class _Copy:
 
 def _read(name: str, copy: _Copy) -> Revision:
     params_file = copy.take(paths.PARAMS)
-    params = config.read_yaml(params_file)
-    competition = str(params.get("competition"))
+    params = yaml_file.read(params_file)
+    # Checked before any path is made of them: a revision is somebody else's, perhaps.
+    competition = names.competition(params.get("competition"), f"{paths.PARAMS}: competition")
+    names.sections(params, f"{paths.PARAMS}: ")
     competition_file = paths.competition(competition)
-    choices = {paths.PARAMS: params, competition_file: config.read_yaml(copy.take(competition_file))}
-    _require_fresh(choices, config.read_yaml(copy.take(Path("dvc.lock"))))
+    choices = {paths.PARAMS: params, competition_file: yaml_file.read(copy.take(competition_file))}
+    pipeline, lock = (yaml_file.read(copy.take(Path(file))) for file in ("dvc.yaml", "dvc.lock"))
+    _require_fresh(choices, lock, _present(pipeline, params))
     loaded = config.load(params_file)
     task = loaded.competition.task
     folders = {ENSEMBLE: paths.ensemble(competition)}
-    folders |= {model: paths.predictions(competition, model) for model in loaded.params.models()}
+    folders |= {model: paths.predictions(competition, model) for model in loaded.params.bank()}
     metrics = {
         file.stem: json.loads(copy.take(file).read_text(encoding="utf-8"))
         for file in (paths.METRICS_ENSEMBLE, paths.METRICS_HELDOUT)
@@ -98,20 +104,31 @@ def _read(name: str, copy: _Copy) -> Revision:
     )
 
 
-def _require_fresh(choices: Mapping[Path, Mapping[str, Any]], lock: Mapping[str, Any]) -> None:
-    """Raise PodiumError where the results were made with other choices than the files hold."""
-    for stage in lock["stages"].values():
+def _present(pipeline: Mapping[str, Any], params: Mapping[str, Any]) -> set[str]:
+    """Return the stages that dvc.yaml and params.yaml name: dvc.lock keeps those of items that are gone, too."""
+    present = set()
+    for name, stage in pipeline["stages"].items():
+        items = _FOREACH.fullmatch(str(stage.get("foreach", "")))
+        present |= {f"{name}@{key}" for key in _at(params, items[1]) or {}} if items else {name}
+    return present
+
+
+def _require_fresh(
+    choices: Mapping[Path, Mapping[str, Any]], lock: Mapping[str, Any], present: Collection[str]
+) -> None:
+    """Raise PodiumError where the results of a present stage were made with other choices than the files hold."""
+    for stage in (stage for name, stage in lock["stages"].items() if name in present):
+        made_with = stage.get("params", {})
         for file, now in choices.items():
-            for key, then in stage.get("params", {}).get(str(file), {}).items():
-                # A removed entry leaves its stage in dvc.lock, and no result in use.
-                if _at(now, key, default=then) != then:
+            for key, then in made_with.get(str(file), {}).items():
+                if _at(now, key) != then:
                     raise PodiumError(f"{file}: {key}: the results were made with another value; run `dvc repro`")
 
 
-def _at(tree: Any, key: str, default: Any) -> Any:
+def _at(tree: Any, key: str) -> Any:
     for part in key.split("."):
         if not isinstance(tree, Mapping) or part not in tree:
-            return default
+            return None
         tree = tree[part]
     return tree
 

@@ -18,7 +18,10 @@ def run(config: Config, file: str | None = None) -> None:
 
 
 def passed(path: Path, name: str, competition: Competition) -> int:
-    """Return the number of lines of a file that passes the gate; raises PodiumError for one that does not."""
+    """Return the number of lines of a file that passes the gate; raises PodiumError for one that does not.
+
+    It is held against the whole sample submission: that of a run with `limit` lacks lines.
+    """
     data = Dataset(paths.dataset(name))
     sample = submission.read_sample(data.folder / "sample_submission.csv")
     specs = competition.task.cell_specs(data, list(sample.columns[1:]))

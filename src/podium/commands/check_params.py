@@ -4,11 +4,17 @@ from podium import paths
 from podium.config import Config
 from podium.errors import PodiumError
 from podium.features.extraction import resolve_auto
+from podium.storage import rwlock
 from podium.training.encoder import find
 
 
 def run(config: Config) -> None:
-    """Raise PodiumError for the first thing that is missing: an engine's precision, weights, or a folds file."""
+    """Raise PodiumError for the first thing that is missing: an engine's precision, weights, or a folds file.
+
+    Mends what a killed DVC left, which would stop the next one.
+    """
+    if rwlock.mend():
+        print(f"{paths.DVC_TMP / 'rwlock'}: a killed run left it broken; it is removed")  # noqa: T201
     params = config.params
     for name, backbone in params.backbones.items():
         where = f"{paths.PARAMS}: backbones.{name}"

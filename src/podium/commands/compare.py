@@ -21,7 +21,7 @@ from podium.metrics import Metric
 
 @dataclass(frozen=True)
 class Line:
-    """One score of both sides: of the ensemble, or of a model that both have."""
+    """One score of both sides: of the ensemble, or of a member of the bank that both have."""
 
     model: str
     metric: str
@@ -41,11 +41,13 @@ def text(a: Revision, b: Revision) -> str:
     """Return the comparison for a person to read; the last line is the verdict."""
     lines = differences(a, b)
     official = lines[0]
+    changed = [line for line in lines if line.model == ENSEMBLE or line.difference.verdict != "the same"]
     parts = [
         f"A is {a.name}, B is {b.name}: {b.config.competition.title}",
         _differing("Choices", a.choices, b.choices),
         _differing("Scores", a.metrics, b.metrics),
-        "Out-of-fold scores; a gain is positive where B is better, with its 95 % interval\n" + _table(lines),
+        "Out-of-fold scores; a gain is positive where B is better, with its 95 % interval\n" + _table(changed),
+        *_unchanged(len(lines) - len(changed)),
         *notes(a, b),
         f"{official.metric} of the {official.model}: {official.difference.sentence()}",
     ]
@@ -53,7 +55,7 @@ def text(a: Revision, b: Revision) -> str:
 
 
 def differences(a: Revision, b: Revision) -> list[Line]:
-    """Return the ensemble's differences by every metric of B's competition, then the shared models' by the official.
+    """Return the ensemble's differences by every metric of B's competition, then the shared members' by the official.
 
     Raises PodiumError where the two have no competition or no labels in common.
     """
@@ -65,7 +67,7 @@ def differences(a: Revision, b: Revision) -> list[Line]:
         predicted = f"{a.name} predicts {preview(first.labels)}, {b.name} {preview(second.labels)}"
         raise PodiumError(f"nothing to compare: {predicted}")
     official, *others = all_metrics(b.config)
-    shared = [name for name in b.config.params.models() if name in a.config.params.models()]
+    shared = [name for name in b.config.params.bank() if name in a.config.params.bank()]
     pairs = [(ENSEMBLE, metric) for metric in (official, *others)] + [(name, official) for name in shared]
     return [_line(a, b, model, metric) for model, metric in pairs]
 
@@ -137,6 +139,13 @@ def _scored(side: Revision, truth: Revision, model: str) -> _Scored:
         weight=truth.data.weight(p.row_id),
         groups=pd.factorize(truth.folds.group.loc[p.row_id], sort=True)[0],
         folds=side.folds.matrix(p.row_id)[:, 0],
+    )
+
+
+def _unchanged(n_members: int) -> list[str]:
+    """Return that members with the same predictions have no line, where there are any."""
+    return [f"The same in both, and not shown: {n_members} {'member' if n_members == 1 else 'members'}."] * bool(
+        n_members
     )
 
 

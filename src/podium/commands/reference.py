@@ -13,12 +13,12 @@ from pydantic.fields import FieldInfo
 from podium import config, plugins
 from podium.backbones import NETWORKS
 from podium.backbones.pooling import POOLINGS
-from podium.contracts.submission import Sample
 from podium.features.backbone import Backbone
 from podium.fitting.scoring import Submission
 from podium.frozen import Frozen
 from podium.imaging.images import Resize
 from podium.imaging.views import VIEWS, Views
+from podium.layouts.sample_submission import Sample
 from podium.metrics import METRICS
 from podium.splits.folds import Folds
 from podium.splits.sampling import Holdout

@@ -15,21 +15,11 @@ from pathlib import Path
 import pandas as pd
 
 from podium.errors import PodiumError, preview
-from podium.frozen import Frozen
 from podium.storage import csv_table
 
 MOST_BYTES = 500 * 2**20  # far above any sample submission's; a bigger file is a mistake
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _SHOWN = 80  # characters of a line that a message repeats
-
-
-class Sample(Frozen):
-    """The sample submission: a file of the raw data, or the columns (the id's first) of one that prepare makes."""
-
-    sample: str | None = None
-    """The sample submission: a file or `archive#member` of the raw data; null: one is made."""
-    columns: tuple[str, ...] = ("id", "label")
-    """The columns of the sample that is made, the id's first."""
 
 
 @dataclass(frozen=True)

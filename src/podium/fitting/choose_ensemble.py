@@ -10,6 +10,7 @@ import pandas as pd
 from podium import metrics
 from podium.ensembles import Blend, Ensemble, EnsembleObjective, crossed
 
+USUAL = ("hill_climb", "mean", "stack")  # what `method: auto` chooses from
 _DEFAULT, _SIMPLEST = "hill_climb", "mean"
 
 

@@ -1,7 +1,9 @@
 """What several heads do to their inputs and outputs."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 from scipy.special import expit
@@ -38,10 +40,17 @@ def _moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return origin + mean, np.sqrt(np.maximum(squares / len(x) - mean**2, 0))
 
 
+@cache
+def _say(text: str) -> None:
+    """Print to standard error, once: folds of one size have the same to say."""
+    print(text, file=sys.stderr)  # noqa: T201
+
+
 def reduce(x: np.ndarray, n_components: int | None) -> Fitted:
     """Return the map to standardised features or, with a number, to that many principal components of them.
 
-    All components are divided by one constant, so that their mean variance is 1.
+    All components are divided by one constant, so that their mean variance is 1. Where there are fewer than asked
+    for, all are taken, and this is said.
     """
     scale = standardize(x)
     if n_components is None:
@@ -50,6 +59,8 @@ def reduce(x: np.ndarray, n_components: int | None) -> Fitted:
 
     scaled = scale.predict(x)
     n, d = scaled.shape
+    if n_components > min(n, d):
+        _say(f"pca: {n_components} components of {n} rows with {d} features: all {min(n, d)} that there are")
     # Of the two Gram matrices the smaller one has all the eigenvectors that count; only those asked for are computed.
     gram = scaled.T @ scaled if d <= n else scaled @ scaled.T
     last = len(gram) - 1

@@ -3,22 +3,25 @@
 import os
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from tqdm import tqdm
 
-from podium.errors import PodiumError
+from podium.errors import preview
 from podium.imaging.duplicates import perceptual_hash
 from podium.imaging.images import SUFFIXES, Reader, UnreadableImageError
 from podium.storage.raw import Raw
+
+_COMPARED = 5000  # file names held against one that is missing: more would take minutes
 
 
 def open_images(images: pd.DataFrame, raw: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the images that can be read, and the others with a `reason`.
 
-    Readable ones get columns width, height, digest and hash. Raises PodiumError where not one can be read.
+    Readable ones get columns width, height, digest and hash.
     """
     with Reader(raw) as reader, ThreadPoolExecutor(os.cpu_count()) as pool:
 
@@ -34,11 +37,16 @@ def open_images(images: pd.DataFrame, raw: Path) -> tuple[pd.DataFrame, pd.DataF
         facts = list(tqdm(inspected, total=len(images), desc="prepare", unit="image", disable=None))
     opened = images.reset_index(drop=True).join(pd.DataFrame(facts))
     is_readable = opened["reason"] == ""
-    if not is_readable.any():
-        first = "" if opened.empty else f"; the first: {opened['source'][0]}: {opened['reason'][0]}"
-        raise PodiumError(f"{raw}: not one of {len(opened)} images can be read{first}")
     quarantined = opened.loc[~is_readable, ["image_id", "row_id", "source", "reason"]]
     return opened[is_readable].drop(columns="reason"), quarantined
+
+
+def nearest_files(raw: Path, source: str) -> str:
+    """Return the names of the image files that are most like `source`, to see what a template should have said."""
+    with Raw(raw) as files:
+        images = [name for name in files.sources() if name.lower().endswith(SUFFIXES)]
+    some = images[:: len(images) // _COMPARED + 1]
+    return preview(get_close_matches(source, some, n=3, cutoff=0.0)) or "none: there is no image at all"
 
 
 def unused_images(raw: Path, images: pd.DataFrame) -> dict[str, Any]:

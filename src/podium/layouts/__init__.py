@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Self
 
 import pandas as pd
+from pydantic import Field
 
 from podium.frozen import Frozen
 
@@ -51,7 +52,13 @@ class Layout(Frozen):
     """A column of positive weights of rows; null: all weigh the same."""
     metadata: tuple[str, ...] = ()
     """Columns that stay with the rows beside their targets."""
+    max_unreadable: float = Field(0.01, ge=0, le=1)
+    """The greatest share of images, of those to train on and of those to predict, that may be missing or damaged."""
 
     def read(self, folder: Path) -> Listing:
         """Return the listing of the raw data in `folder`; raises PodiumError naming file and column."""
         raise NotImplementedError
+
+    def images_key(self, split: str) -> str:  # noqa: ARG002  # for layouts with a key for each
+        """Return the key, and its value, that says which files the images of train or test are."""
+        return "layout"

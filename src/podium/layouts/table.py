@@ -60,6 +60,12 @@ class Layout(Base, Part):
                 parts.append(Listing(found.images, rows))
         return Listing.joined(parts)
 
+    def images_key(self, split: str) -> str:
+        """See Layout."""
+        if split == "test" and self.test is not None:
+            return f"layout.test.image: {self.test.image!r}"
+        return f"layout.image: {self.image!r}"
+
 
 def _read(raw: Raw, part: Part, split: str, key: str) -> Listing:
     if part.table not in raw:

@@ -1,7 +1,7 @@
 """Where raw data comes from. One module per kind; each defines `class Source(podium.sources.Source)`."""
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from podium.frozen import Frozen
 
@@ -17,3 +17,7 @@ class Source(Frozen):
         Raises PodiumError in one line that says what is wrong and what to do next.
         """
         raise NotImplementedError
+
+    def state(self) -> Any:
+        """Return, as JSON and in a moment, what changes when the files to fetch do; None where they never change."""
+        return None

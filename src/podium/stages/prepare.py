@@ -6,14 +6,14 @@ import pandas as pd
 
 from podium import paths
 from podium.config import Competition, Config
-from podium.contracts.tables import HASHES, IMAGES, ROWS, by_id
+from podium.contracts.tables import HASHES, IMAGES, ROWS
 from podium.errors import PodiumError, preview
 from podium.imaging.duplicates import equal_pairs, joined_groups
-from podium.imaging.inspection import audit, open_images, unused_images
+from podium.imaging.inspection import audit, nearest_files, open_images, unused_images
+from podium.layouts import Layout, Listing
 from podium.splits import sampling
 from podium.storage import csv_table
 from podium.storage.files import atomic_folder, write_json
-from podium.storage.raw import Raw
 from podium.tasks import Encoded
 
 
@@ -30,8 +30,11 @@ def run(config: Config) -> None:
     if not (rows["split"] == "train").any():
         raise PodiumError(f"{where}: layout: not one row has a label to train on")
     task.require_classes(rows, where)
+    sample = competition.submission.table(raw, set(rows.loc[rows["split"] == "test", "row_id"]))
     rows = _limited(rows, encoded, config.params.limit)
-    images, quarantined = open_images(listing.images[listing.images["row_id"].isin(rows["row_id"])], raw)
+    wanted = listing.images[listing.images["row_id"].isin(rows["row_id"])]
+    images, quarantined = open_images(wanted, raw)
+    _require_readable(quarantined, wanted, listing, competition.layout, raw, where)
     images = images.merge(rows[["row_id", "split"]], on="row_id", validate="many_to_one")
 
     HASHES.write(images[["image_id", "row_id", "split", "hash"]], paths.data(name, "hashes.parquet"))
@@ -41,10 +44,28 @@ def run(config: Config) -> None:
     is_test = rows["split"] == "test"
     rows[encoded.columns.columns] = rows[encoded.columns.columns].mask(is_test)
     ROWS.write(rows, paths.data(name, "rows.parquet"), {"labels": encoded.labels, "task": task.kind})
-    test_ids = rows.loc[is_test, "row_id"].sort_values()
-    csv_table.write(_sample(test_ids, competition, raw, config), paths.data(name, "sample_submission.csv"))
+    csv_table.write(sample, paths.data(name, "sample_submission.csv"))
     found = audit(rows, images, quarantined, unlabelled) | unused_images(raw, listing.images)
     write_json(found, paths.data(name, "audit.json"))
+
+
+def _require_readable(
+    quarantined: pd.DataFrame, wanted: pd.DataFrame, listing: Listing, layout: Layout, raw: Path, where: str
+) -> None:
+    """Print what is quarantined; raise PodiumError where it is so much that the layout, not an image, is at fault."""
+    part_of = listing.rows.drop_duplicates("row_id").set_index("row_id")["split"]
+    n_listed = wanted["row_id"].map(part_of).value_counts()
+    for part, bad in quarantined.groupby(quarantined["row_id"].map(part_of)):
+        share, first = len(bad) / n_listed[part], bad.iloc[0]
+        what = f"{len(bad):,} of {n_listed[part]:,} {part} images cannot be read, such as {first['source']}"
+        what += f" ({first['reason']})"
+        if share > layout.max_unreadable or share == 1:
+            nearest = nearest_files(raw, first["source"])
+            raise PodiumError(
+                f"{where}: {layout.images_key(str(part))}: {what}; the nearest files are: {nearest}; mend it, or raise"
+                f" layout.max_unreadable, a share of {layout.max_unreadable:g}"
+            )
+        print(f"prepare: quarantined: {what}; audit.json lists them all")  # noqa: T201  # a row without its image
 
 
 def _rows(found: pd.DataFrame, encoded: Encoded, competition: Competition, where: str) -> pd.DataFrame:
@@ -104,21 +125,3 @@ def _limited(rows: pd.DataFrame, encoded: Encoded, limit: int | None) -> pd.Data
         return rows
     stratum = sampling.strata(rows[["split", *encoded.columns]])
     return rows[sampling.choose(rows["row_id"], stratum, limit, seed=0)]
-
-
-def _sample(ids: pd.Series, competition: Competition, raw: Path, config: Config) -> pd.DataFrame:
-    """Return the sample submission: the competition's own, or one of the test rows' ids."""
-    name = competition.submission.sample
-    if name is None:
-        key, *columns = competition.submission.columns
-        return pd.DataFrame({key: ids, **dict.fromkeys(columns, 0.5)})
-    with Raw(raw) as files:
-        sample = csv_table.read(files.read(name), name)
-    named = sample.iloc[:, 0]
-    if config.params.limit is not None:
-        return sample[named.isin(ids)]
-    by_id(pd.DataFrame({"row_id": ids}), named, f"{name}: test rows of the layout")
-    more = sorted(set(ids) - set(named))
-    if more:
-        raise PodiumError(f"{name}: it lacks these test rows of the layout: {preview(more)}")
-    return sample

@@ -4,7 +4,6 @@ from typing import Any
 
 from podium import paths
 from podium.config import Config
-from podium.config import scoring as scoring_of
 from podium.contracts.dataset import Dataset
 from podium.contracts.submission import check, read_sample
 from podium.contracts.tables import by_id
@@ -16,9 +15,12 @@ from podium.storage.files import atomic
 
 def run(config: Config) -> None:
     """Put predictions into the competition's form, join them to the sample's ids, write only what passes the check."""
-    name, scoring = config.params.competition, scoring_of(config)
+    name = config.params.competition
+    scoring = Scoring(config.competition.task, (), config.params.submission)  # nothing is scored here
     path, data, task = paths.submission(name), Dataset(paths.dataset(name)), scoring.task
     sample = read_sample(data.folder / "sample_submission.csv")
+    if config.params.limit is not None:
+        sample = sample[sample.iloc[:, 0].isin(data.rows["row_id"])]  # a trial: `podium check` wants all of them
     predictions = _filled(task.predictions.read(paths.ensemble(name)).of_split("test"), data, scoring)
     columns = list(sample.columns[1:])
     submission = task.submission(predictions, data, columns)

@@ -73,7 +73,7 @@ def _holds_archives(path: Path) -> bool:
 
 
 def _unnest(path: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".unnest") as temporary:
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".unnest.", suffix=".tmp") as temporary:
         with zipfile.ZipFile(path) as archive:
             files = [member for member in archive.infolist() if not member.is_dir()]
             names = [_safe(member.filename, path) for member in files]

@@ -1,4 +1,7 @@
-"""How long each stage took on this machine, and what it reused: a log beside the row cache, for the report."""
+"""How long each stage took on this machine, and what it reused: a log beside the row cache.
+
+No output of a stage holds it: the same input must give the same bytes.
+"""
 
 import json
 from collections.abc import Mapping

@@ -1,12 +1,15 @@
 """One class of several: `p_0`, `p_1`, ... are the classes' probabilities, in the order of the sorted labels."""
 
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
 from pydantic import Field, model_validator
 
+from podium.contracts.dataset import Dataset
 from podium.contracts.models import Fitted
+from podium.contracts.scores import Scores
 from podium.contracts.steps import Softmax
 from podium.contracts.submission import CellSpec
 from podium.errors import PodiumError, preview
@@ -104,6 +107,14 @@ class Task(ExclusiveTask):
             for rank, label in enumerate(chosen, start=1):
                 p[row, labels.index(label)] = 1 / rank
         return p
+
+    def read_import(self, path: Path, data: Dataset) -> tuple[Scores, np.ndarray | None]:
+        """See VectorTask; a row of zeros is refused, which no rescaling makes a distribution."""
+        found, folds = super().read_import(path, data)
+        is_empty = found.p.sum(axis=1) <= 0
+        if is_empty.any():
+            raise PodiumError(f"{path}: no class has any probability for row_id {preview(found.row_id[is_empty])}")
+        return found, folds
 
     def activation(self) -> Fitted:
         """See VectorTask."""

@@ -151,15 +151,16 @@ class Finetuning:
         return wanted
 
     def curves(self) -> pd.DataFrame:
-        """Return a line per model and epoch: repeat, fold, epoch, phase, loss, valid_loss, metric, seconds."""
+        """Return a line per model and epoch: repeat, fold, epoch, phase, loss, valid_loss, metric."""
         lines = [
             {"repeat": model.split.repeat, "fold": model.split.fold, **line}
             for model in self.models
             for line in model.kept[1]["curve"]
         ]
-        first, last = ["repeat", "fold", "epoch", "phase", "loss", "valid_loss"], ["seconds"]
-        metric = [name for name in lines[0] if name not in [*first, *last]]
-        return pd.DataFrame(lines)[[*first, *metric, *last]]
+        first = ["repeat", "fold", "epoch", "phase", "loss", "valid_loss"]
+        # Earlier versions kept `seconds` with a network; a clock's reading would differ from run to run.
+        metric = [name for name in lines[0] if name not in [*first, "seconds"]]
+        return pd.DataFrame(lines)[[*first, *metric]]
 
     @property
     def fingerprint(self) -> str:

@@ -1,6 +1,5 @@
 """Training one network: phases of epochs, a checkpoint after each, and the weights at the end."""
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -125,7 +124,7 @@ def _begun(job: Job, model: Model, last: Path) -> tuple[Arrays, _Progress]:
 
 def _epoch(job: Job, model: Model, phase: Phase, epoch: int, watch: Watch) -> Line:
     """Learn from every batch of an epoch; returns its line of the learning curve."""
-    spec, started, totals = model.encoder.spec, time.monotonic(), np.zeros(2)
+    spec, totals = model.encoder.spec, np.zeros(2)
     n_steps = len(job.train_set) // spec.batch
     for n, batch in enumerate(batches(job.train_set, job.pixels, spec, job.seed, epoch), start=1):
         try:
@@ -149,7 +148,6 @@ def _epoch(job: Job, model: Model, phase: Phase, epoch: int, watch: Watch) -> Li
         "phase": phase.name,
         "loss": float(loss),
         model.metric: float(metric),
-        "seconds": round(time.monotonic() - started, 3),
         "valid_loss": None,
     }
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from podium.analysis.report import contents, gallery, pictures
-from podium.analysis.report.page import HtmlTable, Page, render
+from podium.analysis.report.page import Page, render
 from podium.analysis.report.panels.scores import Panels
 
 FLAGS = (
@@ -69,7 +69,6 @@ def page(tmp_path_factory, make_results) -> Path:
         members=contents.members(bank.replace("", None)),
         charts=[*panels.charts(results, plots), *contents.drawn(results, plots)],
         scores=scores.html_table(),
-        time=HtmlTable(["stage", "seconds"], [["fit@good", "1.5"]]),
         tiles=tiles,
         pictures=shown,
         heat={tiles[0].image_id: shown[tiles[1].image_id]},

@@ -88,20 +88,19 @@ def correlation(table: pd.DataFrame) -> str:
 
 
 def bank(table: pd.DataFrame, metric: str) -> str:
-    """Draw each member's score with its standard error, and write its weight and the seconds of its fit beside it.
+    """Draw each member's score with its standard error, and write its weight beside it.
 
-    The columns are `member`, the metric, `standard_error`, `weight` and `seconds`; the last two may lack values.
+    The columns are `member`, the metric, `standard_error` and `weight`, which may lack values.
     """
-    with _chart(f"The bank: {metric}, weight and seconds", height=1.0 + 0.2 * len(table)) as (axes, svg):
+    with _chart(f"The bank: {metric} and weight", height=1.0 + 0.2 * len(table)) as (axes, svg):
         places = range(len(table))
         axes.errorbar(table[metric], places, xerr=table["standard_error"], fmt="o", color=MAIN, markersize=4)
         axes.set_yticks(places, table["member"])
         axes.set(xlabel=f"{metric} ± standard error", ylim=(len(table) - 0.5, -1.5))
-        for column, digits, points in (("weight", 2, 32), ("seconds", 0, 72)):
-            texts = ["" if pd.isna(value) else f"{value:.{digits}f}" for value in table[column]]
-            for place, text in enumerate([column, *texts], start=-1):
-                beside = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points"}
-                axes.annotate(text, (1, place), (points, 0), **beside, ha="right", va="center")
+        texts = ["" if pd.isna(value) else f"{value:.2f}" for value in table["weight"]]
+        for place, text in enumerate(["weight", *texts], start=-1):
+            beside = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points"}
+            axes.annotate(text, (1, place), (32, 0), **beside, ha="right", va="center")
     return svg[0]
 
 

@@ -22,7 +22,7 @@ from podium.contracts.predictions import read_bank
 from podium.contracts.tables import HASHES
 from podium.imaging.duplicates import clusters, near_pairs
 from podium.imaging.images import Reader
-from podium.storage import csv_table, journal
+from podium.storage import csv_table
 from podium.storage.files import atomic
 
 _MOST_HASHED = 20_000  # beyond, the search takes longer than the rest of the report; `podium leaks` does it
@@ -57,12 +57,11 @@ def compose(config: Config) -> tuple[Page, dict[str, pd.DataFrame]]:
         summary=f"{len(results.ids):,} scored rows, {len(images):,} images.",
         members=contents.members(bank_table),
         charts=[
-            _bank(name, bank_table, competition.metric),
+            _bank(bank_table, competition.metric),
             *panels.charts(results, plots),
             *contents.drawn(results, plots),
         ],
         scores=scores.html_table(),
-        time=contents.html_table(journal.read(name).rename(columns={"facts": ""})),
         tiles=tiles,
         pictures=previews,
         heat={},
@@ -95,10 +94,9 @@ def _results(config: Config, members: list[str]) -> Results:
     )
 
 
-def _bank(name: str, table: pd.DataFrame, metric: str) -> Chart:
+def _bank(table: pd.DataFrame, metric: str) -> Chart:
     numbers = table.drop(columns="member").astype("float64")
-    timed = numbers.assign(member=table["member"], seconds=table["member"].map(journal.seconds(name)))
-    return Chart("The bank", charts.bank(timed, metric), "The best member first.")
+    return Chart("The bank", charts.bank(numbers.assign(member=table["member"]), metric), "The best member first.")
 
 
 def _twins(name: str) -> list[list[str]]:

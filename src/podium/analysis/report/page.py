@@ -37,7 +37,6 @@ class Page:
     members: HtmlTable
     charts: Sequence[Chart]
     scores: HtmlTable
-    time: HtmlTable
     tiles: Sequence[Tile]
     pictures: Mapping[str, str]  # image id -> data address
     heat: Mapping[str, str]
