@@ -117,7 +117,7 @@ def test_the_head_of_the_docs_works(text):
     y = rng.integers(3, size=90)
     x = (np.eye(3)[y] * 3 + rng.normal(size=(90, 3))).astype(np.float32)
     data = Training(x=x, y=y, task="multiclass", n_outputs=3, group=np.arange(90), weight=np.ones(90), seed=0)
-    p = space["Head"](temperature=2.0).fit(data)(x)
+    p = space["Head"](temperature=2.0).fit(data).predict(x)
     assert p.shape == (90, 3)
     assert p.sum(axis=1) == pytest.approx(1, abs=1e-5)
     assert (p.argmax(axis=1) == y).mean() > 0.9

@@ -105,6 +105,6 @@ def test_kaggles_archive_is_read_as_it_comes(name, monkeypatch, tmp_path):
         assert all(source in raw for source in listing.images["source"])
         assert competition.submission.sample in raw
     assert listing.rows["split"].tolist() == ["train", "train", "test"]
-    targets, _ = competition.task.encode(listing.rows, "x")
+    targets = competition.task.encode(listing.rows, "x").columns
     assert targets.notna().all(axis=1).tolist() == [True, True, False]
     assert targets["y"].nunique() == 2

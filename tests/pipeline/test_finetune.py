@@ -17,7 +17,7 @@ def test_a_finetune_is_a_member_and_a_backbone(workspace):
     workspace.edit(lambda params: params["members"].update(on_tiny={"backbone": "tiny", "head": "logistic", "C": 0.1}))
     run = workspace.repro_ok()
     assert costly(run) == {"finetune@tiny", "fit@on_tiny"}
-    table = pd.read_csv(workspace.path / "ensembles/toy.bank.csv")
+    table = pd.read_csv(workspace.path / "ensembles/toy/bank.csv")
     assert {"tiny", "on_tiny", "logistic_colour"} <= set(table["member"])
     for file in ("data/toy/finetunes/tiny.csv", "data/toy/finetunes/tiny.png", "features/toy/tiny.h5"):
         assert (workspace.path / file).exists()

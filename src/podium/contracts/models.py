@@ -7,6 +7,7 @@ or more lies in a file named by its SHA-256: several models may share it, and it
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -24,7 +25,7 @@ _LARGE = 2**20  # bytes
 class Fitted:
     """The base of every fitted model: a frozen dataclass.
 
-    Its fields are arrays, finite numbers, text, None, other models, or tuples of these. Its class is found by its
+    Its fields are arrays, numbers, text, None, other models, or tuples of these. Its class is found by its
     name when it is read back, so the name must be unique.
     """
 
@@ -84,7 +85,9 @@ def _packed(value: Any, arrays: dict[str, np.ndarray], folder: Path) -> Any:
         return {"array": f"{len(arrays) - 1:03d}"}
     if isinstance(value, tuple):
         return [_packed(item, arrays, folder) for item in value]
-    return value.item() if isinstance(value, np.generic) else value
+    value = value.item() if isinstance(value, np.generic) else value
+    # JSON has no infinity: the limits of a regression's predictions.
+    return {"number": repr(value)} if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _unpacked(tree: Any, arrays: Mapping[str, np.ndarray], folder: Path) -> Any:
@@ -94,6 +97,8 @@ def _unpacked(tree: Any, arrays: Mapping[str, np.ndarray], folder: Path) -> Any:
         return tree
     if "array" in tree:
         return arrays[tree["array"]]
+    if "number" in tree:
+        return float(tree["number"])
     if "file" in tree:
         return _read_large(folder / tree["file"])
     parts = {name: _unpacked(part, arrays, folder) for name, part in tree["fields"].items()}
