@@ -27,6 +27,24 @@ def test_a_users_mistake_exits_with_2_and_one_line(tmp_path):
     assert done.stderr.startswith("podium: params.yaml: ")
 
 
+def test_a_reader_that_hangs_up_ends_it_in_silence():
+    """`podium reference | true`, as `| head` of a long answer, says nothing on the standard error."""
+    command = f"{sys.executable} -m podium.cli reference | true"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_a_pipe_of_its_own_that_breaks_is_an_error(monkeypatch, capsys):
+    """Only a reader of the standard output may hang up."""
+
+    def broken(_arguments):
+        raise BrokenPipeError("a worker died")
+
+    monkeypatch.setattr(cli, "_run", broken)
+    with pytest.raises(BrokenPipeError, match="a worker died"):
+        cli.main(["check-params"])
+
+
 def test_an_unknown_member_lists_the_known_ones(monkeypatch, capsys):
     """`podium fit NAME` with a wrong name says which names there are."""
     monkeypatch.chdir(ROOT)

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import select
 import sys
 import time
 from importlib import import_module
@@ -48,6 +49,8 @@ HELPERS = {
     "use": ("commands.use", "run", "name"),
 }
 WITHOUT_CONFIG = ("scan", "compare", "new", "reference", "use")
+_STDOUT = 1
+_SIGPIPE = 128 + 13  # what a shell reports of a command whose reader hung up
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -55,10 +58,25 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         _run(arguments)
+        sys.stdout.flush()
     except PodiumError as error:
         print(f"podium: {error}", file=sys.stderr)  # noqa: T201  # the command line speaks to a person
         return 2
+    except BrokenPipeError:
+        if not _reader_is_gone():
+            raise
+        return _SIGPIPE
     return 0
+
+
+def _reader_is_gone() -> bool:
+    """Return whether standard output is a pipe that nobody reads, as in `podium scores | head`; silence it if so."""
+    poll = select.poll()
+    poll.register(_STDOUT, 0)  # errors are told unasked
+    if not poll.poll(0):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), _STDOUT)  # or Python complains again at exit
+    return True
 
 
 def _parser() -> argparse.ArgumentParser:

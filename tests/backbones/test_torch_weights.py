@@ -126,3 +126,56 @@ def test_a_missing_file_is_named(tmp_path):
     """No file: the line names it."""
     with pytest.raises(PodiumError, match=r"absent\.pth: there is no such weights file"):
         read(tmp_path / "absent.pth")
+
+
+@pytest.mark.parametrize(
+    ("offset", "shape", "strides"),
+    [
+        (0, (2, 2), (-1000000, 1)),
+        (3, (4,), (-1,)),
+        (-1, (2,), (1,)),
+        (0, (-2,), (1,)),
+        (0, (2**40,), (0,)),
+        (0, (2**62, 2**62), (0, 0)),
+        (0, (2, 2), (1,)),
+        (0, (1.5,), (1,)),
+        (2**70, (1,), (1,)),
+        (0, ("a",), (1,)),
+    ],
+)
+def test_a_shape_that_makes_no_sense_is_refused(write, offset, shape, strides):
+    """Negative steps would read other memory and kill the process; a step of 0 could ask for any amount of it."""
+    path = write(OrderedDict(a=Tensor("a", offset, shape, strides)), {"a": np.arange(4.0)})
+    with pytest.raises(PodiumError, match=r"weights\.pth: not a torch state dict"):
+        read(path)
+
+
+def test_an_empty_tensor_is_read(write):
+    """It reaches beyond nothing, wherever it is said to begin."""
+    tensors = read(write(OrderedDict(a=Tensor("a", 4, (0, 3), (3, 1))), {"a": np.arange(4.0)}))
+    assert tensors["a"].shape == (0, 3)
+
+
+def test_a_false_number_of_elements_asks_for_no_memory(write):
+    """The count comes before the data and is compared with what is left of the file."""
+    path = write(OrderedDict(a=Tensor("a", 0, (4,), (1,))), {"a": np.arange(4.0)})
+    content = path.read_bytes()
+    path.write_bytes(content[:-24] + (2**40).to_bytes(8, "little") + content[-16:])
+    with pytest.raises(PodiumError, match="a storage of 1099511627776 elements, where 16 bytes are left"):
+        read(path)
+
+
+def test_no_flipped_byte_ends_in_another_exception(write):
+    """Read, or refused in one line; the format has no checksum, so the numbers themselves may differ."""
+    state = OrderedDict(a=Tensor("a", 0, (2, 3), (3, 1)), b=Tensor("b", 1, (2,), (1,)))
+    path = write(state, {"a": np.arange(6.0), "b": np.arange(4.0)})
+    content, rng = path.read_bytes(), np.random.default_rng(0)
+    for at in rng.integers(0, len(content), 400):
+        flipped = bytearray(content)
+        flipped[at] ^= rng.integers(1, 256)
+        path.write_bytes(flipped)
+        try:
+            tensors = read(path)
+        except PodiumError:
+            continue
+        assert sum(tensor.nbytes for tensor in tensors.values()) < 1000

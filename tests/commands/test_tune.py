@@ -113,5 +113,7 @@ def test_what_cannot_be_tuned_is_one_line(config):
     """A wrong name lists the members; a head whose strengths are a grid has no single number."""
     with pytest.raises(PodiumError, match="no member 'none'; choose one of: weak"):
         tune.run(config, "none", 1)
+    with pytest.raises(PodiumError, match="--trials 0: at least 1 is needed"):
+        tune.run(config, "weak", 0)
     with pytest.raises(PodiumError, match=r"weak: this head has no single number"):
         tune.run(config_of(C=(0.1, 1.0)), "weak", 1)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from podium import plugins
 from podium.errors import PodiumError
 from podium.sources.url import Source
 
@@ -94,8 +95,19 @@ def test_another_file_is_refused_and_removed(web, folder, part):
 
 def test_what_the_server_answers_is_told(web, folder):
     """The address, the number and its meaning."""
-    with pytest.raises(PodiumError, match=r"source\.url: http.*/absent\.zip\?key=x: the server answers 404 Not Found"):
+    with pytest.raises(PodiumError, match=r"source\.url: http.*/absent\.zip\?\.\.\.: the server answers 404 Not Found"):
         source(web, url=web.address.replace("a%20b", "absent")).download(folder)
+
+
+def test_a_password_is_never_shown(web, folder):
+    """Not by a server's refusal, nor where the address itself is no address."""
+    for url in (web.address.replace("http://", "http://me:secret@"), "http://me:secret@127.0.0.1:9/a.zip?key=secret"):
+        with pytest.raises(PodiumError, match=r"source\.url") as caught:
+            source(web, url=url).download(folder)
+        assert "secret" not in str(caught.value)
+    with pytest.raises(PodiumError, match=r"source\.url") as caught:
+        plugins.make("sources", "url", {"url": "me://a:secret@host/x?key=secret", "sha256": "0" * 64}, "a.yaml: source")
+    assert "secret" not in str(caught.value)
 
 
 def test_no_connection_at_all(web, folder):

@@ -4,6 +4,8 @@ Layout, from torch's `serialization._legacy_save`: five pickles (magic, protocol
 storages as persistent ids, the list of storage keys), then for each key an int64 element count and raw data.
 """
 
+import math
+import os
 import pickle
 from collections import OrderedDict
 from pathlib import Path
@@ -21,6 +23,19 @@ _DTYPES = {
     "LongStorage": "<i8",
     "IntStorage": "<i4",
 }
+# What unpickling and what follows raise where the bytes make no sense.
+_MALFORMED = (
+    pickle.UnpicklingError,
+    EOFError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+    OverflowError,
+    MemoryError,
+    RecursionError,
+    ImportError,
+)
 
 
 class _Storage(NamedTuple):
@@ -36,13 +51,18 @@ class _View(NamedTuple):
     shape: tuple[int, ...]
     strides: tuple[int, ...]
 
-    def array(self, data: np.ndarray) -> np.ndarray:
-        strides = [step * data.itemsize for step in self.strides]
-        return np.lib.stride_tricks.as_strided(data[self.offset :], self.shape, strides).copy()
-
-    def last(self) -> int:
-        """Return the index of the last element in its storage."""
-        return self.offset + sum((size - 1) * step for size, step in zip(self.shape, self.strides, strict=True))
+    def array(self, data: np.ndarray, name: str) -> np.ndarray:
+        """Return the tensor; raises ValueError unless every element lies in `data` and none is read twice over."""
+        numbers = (self.offset, *self.shape, *self.strides)
+        if not all(isinstance(number, int) and number >= 0 for number in numbers):
+            raise ValueError(f"{name}: offset, shape and strides must be whole numbers from 0 up")
+        last = self.offset + sum((size - 1) * step for size, step in zip(self.shape, self.strides, strict=True))
+        n_elements = math.prod(self.shape)
+        if n_elements and (last >= len(data) or n_elements > len(data)):
+            raise ValueError(f"{name} reaches beyond its storage")
+        strides = [step * data.itemsize for step in self.strides] if n_elements else None
+        start = self.offset if n_elements else len(data)
+        return np.ndarray(self.shape, data.dtype, data[start:], strides=strides).copy()
 
 
 class _Unpickler(pickle.Unpickler):
@@ -74,7 +94,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
             return _read(file)
     except FileNotFoundError:
         raise PodiumError(f"{path}: there is no such weights file") from None
-    except (pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, IndexError, KeyError) as error:
+    except _MALFORMED as error:
         raise PodiumError(f"{path}: not a torch state dict of the old layout ({error})") from None
 
 
@@ -87,13 +107,12 @@ def _read(file: BinaryIO) -> dict[str, np.ndarray]:
     keys: list[str] = _Unpickler(file).load()
     dtypes = {view.storage.key: view.storage.dtype for view in views.values()}
     data = {key: _storage(file, np.dtype(dtypes[key])) for key in keys}
-    for name, view in views.items():
-        if view.last() >= len(data[view.storage.key]):
-            raise ValueError(f"{name} reaches beyond its storage")
-    return {name: view.array(data[view.storage.key]) for name, view in views.items()}
+    return {name: view.array(data[view.storage.key], name) for name, view in views.items()}
 
 
 def _storage(file: BinaryIO, dtype: np.dtype[Any]) -> np.ndarray:
     n_elements = int.from_bytes(file.read(8), "little")
-    raw = file.read(n_elements * dtype.itemsize)
-    return np.frombuffer(raw, dtype, n_elements)
+    n_left = os.fstat(file.fileno()).st_size - file.tell()
+    if n_elements * dtype.itemsize > n_left:  # before memory is asked for
+        raise ValueError(f"a storage of {n_elements} elements, where {n_left} bytes are left")
+    return np.frombuffer(file.read(n_elements * dtype.itemsize), dtype)

@@ -27,6 +27,8 @@ _SHOWN = 10  # trials, the best first
 
 def run(config: Config, name: str, trials: int) -> None:
     """Try settings until the study holds `trials` more, show the best, and write them if they beat the present ones."""
+    if trials < 1:
+        raise PodiumError(f"--trials {trials}: at least 1 is needed")
     member = _member(config, name)
     present = {key: getattr(member.head, key) for key in member.head.space}
     present = {key: value for key, value in present.items() if isinstance(value, int | float)}

@@ -61,10 +61,12 @@ def test_the_same_table_gives_the_same_bytes(results, climb, uploads, drawn):
 @pytest.mark.parametrize("results", ["multiclass"], indirect=True)
 def test_texts_of_the_competition_are_escaped(results, climb, uploads):
     """A label may look like markup."""
-    marked = replace(results, data=Dataset.in_memory(results.data.rows, ["<b>&", "bee", "cat"]))
-    for chart in all_charts(marked, climb, uploads):
+    marked = replace(results, data=Dataset.in_memory(results.data.rows, ["<b>&", "$1_$", "cat"]))
+    charts = all_charts(marked, climb, uploads)
+    for chart in charts:
         ET.fromstring(chart.svg)
         assert "<b>" not in chart.svg
+    assert any("$1_$" in chart.svg for chart in charts)  # and not as a formula, which it is no valid one of
 
 
 def test_uploads_with_both_scores_are_dots(results, climb, uploads):

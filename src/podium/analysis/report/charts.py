@@ -38,6 +38,7 @@ _STYLE: Any = {
     "text.color": INK,
     "legend.frameon": False,
     "figure.constrained_layout.use": True,
+    "text.parse_math": False,  # a class may be called `$1_$`
 }
 
 
