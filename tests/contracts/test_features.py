@@ -3,7 +3,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from podium.contracts.features import read, write
+from podium.contracts.features import read, sign, write
 from podium.errors import PodiumError
 
 N = 150
@@ -70,8 +70,17 @@ def test_a_run_that_stops_leaves_no_file(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("damage", ["cut", "text", "schema", "short", "nan"])
-def test_a_wrong_file_is_named(tmp_path, damage):
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        ("cut", "it is damaged"),
+        ("text", "no features file of schema 2"),
+        ("schema", "its schema is 0"),
+        ("short", "149 rows of features for 150 ids"),
+        ("nan", "features are not finite for image_id"),
+    ],
+)
+def test_a_wrong_file_is_named(tmp_path, damage, reason):
     """Whatever is wrong, one line opens with the file."""
     path = written(tmp_path / "a.h5")
     if damage == "cut":
@@ -87,9 +96,29 @@ def test_a_wrong_file_is_named(tmp_path, damage):
             else:
                 del file["features"]
                 file["features"] = ROWS[:-1]
-    with pytest.raises(PodiumError, match=f"^{path}: ") as caught:
+        sign(path)
+    with pytest.raises(PodiumError, match=f"^{path}: {reason}") as caught:
         read(path)
     assert "\n" not in str(caught.value)
+
+
+def test_no_flipped_byte_goes_unnoticed(tmp_path):
+    """Not in numbers, ids, views, attributes, nor in what HDF5 keeps between them."""
+    path = written(tmp_path / "a.h5")
+    content, rng = path.read_bytes(), np.random.default_rng(0)
+    for at in [*range(0, 600, 7), *rng.integers(0, len(content), 300)]:
+        flipped = bytearray(content)
+        flipped[at] ^= rng.integers(1, 256)
+        path.write_bytes(flipped)
+        with pytest.raises(PodiumError, match=r"a\.h5: (it is damaged|no features file)"):
+            read(path)
+
+
+def test_other_readers_of_hdf5_can_read_it(tmp_path):
+    """The user block is HDF5's own place for such a thing."""
+    with h5py.File(written(tmp_path / "a.h5"), "r") as file:
+        assert file.userblock_size == 512
+        np.testing.assert_array_equal(file["features"][:], ROWS)
 
 
 def test_a_missing_file_tells_how_to_make_it(tmp_path):

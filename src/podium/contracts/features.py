@@ -3,8 +3,13 @@
 `features (n, d)` is float16, or float32 where a value does not fit; `image_id (n,)` and `view (n,)` are UTF-8 text.
 Attributes say how they were made. Labels are not in it: a corrected label must never re-extract. Of networks trained
 once a fold, each row holds the features by all of them side by side, in the order of the attribute `networks`.
+
+The file opens with a user block, which HDF5 leaves to the application: a magic word and the SHA-256 of all that
+follows. It is compared before HDF5 parses a byte, since HDF5's own checksums do not cover ids and attributes
+(fletcher32 refuses variable-length text), and a damaged header can ask for any amount of memory.
 """
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,10 +21,12 @@ import pandas as pd
 from podium.errors import PodiumError, preview
 from podium.storage.files import atomic
 
-SCHEMA = 1
+SCHEMA = 2
 KEY = ["image_id", "view"]
 _ROWS_PER_CHUNK = 64
 _BLOCK = 4096  # rows that are read at once where some are chosen
+_USER_BLOCK = 512  # bytes: the smallest user block
+_MAGIC = b"podium features\n"
 
 
 @dataclass(frozen=True)
@@ -70,17 +77,41 @@ def write(
     import h5py
 
     _check_index(index, str(path))
-    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
-        chunk = (min(max(len(index), 1), _ROWS_PER_CHUNK), n_columns)
-        chunks = chunk if len(index) else None
-        matrix = file.create_dataset("features", (len(index), n_columns), dtype, chunks=chunks)
-        for start, block in _blocks(rows, chunk):
-            matrix[start : start + len(block)] = block
-        for column in KEY:
-            file.create_dataset(column, data=index[column].to_numpy(object), dtype=h5py.string_dtype())
-        file.attrs["schema"] = SCHEMA
-        for name in sorted(attributes):
-            file.attrs[name] = attributes[name]
+    with atomic(path) as temporary:
+        with h5py.File(temporary, "w", userblock_size=_USER_BLOCK) as file:
+            chunk = (min(max(len(index), 1), _ROWS_PER_CHUNK), n_columns)
+            chunks = chunk if len(index) else None
+            matrix = file.create_dataset("features", (len(index), n_columns), dtype, chunks=chunks)
+            for start, block in _blocks(rows, chunk):
+                matrix[start : start + len(block)] = block
+            for column in KEY:
+                file.create_dataset(column, data=index[column].to_numpy(object), dtype=h5py.string_dtype())
+            file.attrs["schema"] = SCHEMA
+            for name in sorted(attributes):
+                file.attrs[name] = attributes[name]
+        sign(temporary)
+
+
+def sign(path: Path) -> None:
+    """Write the checksum of a features file into its user block."""
+    block = _user_block(path)
+    with path.open("r+b") as file:
+        file.write(block)
+
+
+def _user_block(path: Path) -> bytes:
+    with path.open("rb") as file:
+        file.seek(_USER_BLOCK)
+        return (_MAGIC + hashlib.file_digest(file, "sha256").digest()).ljust(_USER_BLOCK, b"\0")
+
+
+def _require_intact(path: Path) -> None:
+    with path.open("rb") as file:
+        block = file.read(_USER_BLOCK)
+    if not block.startswith(_MAGIC):
+        raise PodiumError(f"{path}: no features file of schema {SCHEMA}, with a checksum; extract it again")
+    if block != _user_block(path):
+        raise PodiumError(f"{path}: it is damaged: its checksum is another; remove it and run `dvc repro`")
 
 
 def read(path: Path, chosen: Callable[[pd.DataFrame], np.ndarray | pd.Series] | None = None) -> Features:
@@ -92,6 +123,7 @@ def read(path: Path, chosen: Callable[[pd.DataFrame], np.ndarray | pd.Series] | 
 
     if not path.exists():
         raise PodiumError(f"{path}: there is no such features file; run `dvc repro` to make it")
+    _require_intact(path)
     try:
         with h5py.File(path, "r") as file:
             attributes = dict(file.attrs)
