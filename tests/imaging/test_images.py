@@ -1,5 +1,6 @@
 import hashlib
 import io
+import struct
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,7 +9,16 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from podium.imaging.images import Reader, Resize, UnreadableImageError, decode, resize
+from podium.imaging import images
+from podium.imaging.images import (
+    MAX_MEGAPIXELS,
+    Reader,
+    Resize,
+    UnreadableImageError,
+    decode,
+    dimensions,
+    resize,
+)
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (8, 6, 3), dtype=np.uint8)
@@ -108,6 +118,66 @@ def test_floating_point_pixels_are_refused():
     data = cv2.imencode(".tiff", RNG.random((4, 4, 3)).astype(np.float32))[1].tobytes()
     with pytest.raises(UnreadableImageError, match="float32"):
         decode(data)
+
+
+FORMS = ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "JPEG2000"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_dimensions_come_from_the_header(form):
+    """Of every format that is read, as many as OpenCV decodes; a bound is the largest number of pixels that passes."""
+    data = encoded(Image.new("RGB", (200, 100)), form)
+    assert dimensions(data) == (200, 100)
+    assert decode(data, max_megapixels=0.02).shape == (100, 200, 3)
+    with pytest.raises(UnreadableImageError, match=r"says 200 x 100 .*max_megapixels \(0\.019\)"):
+        decode(data, max_megapixels=0.019)
+
+
+# Format -> what says 200 x 100 in its header, and the same with a side of 60,000.
+SIDES = {
+    "PNG": (struct.pack(">II", 200, 100), struct.pack(">II", 60000, 60000)),
+    "JPEG": (struct.pack(">HH", 100, 200), struct.pack(">HH", 60000, 60000)),
+    "GIF": (struct.pack("<HH", 200, 100), struct.pack("<HH", 60000, 60000)),
+    "BMP": (struct.pack("<ii", 200, 100), struct.pack("<ii", 60000, 60000)),
+    "PPM": (b"200 100", b"60000 60000"),
+}
+
+
+@pytest.mark.parametrize("form", SIDES)
+def test_a_false_header_asks_for_no_memory(form, monkeypatch):
+    """A few kilobytes that stand for 3.6 billion pixels never reach the decoder."""
+    data = encoded(Image.new("RGB", (200, 100)), form).replace(*SIDES[form])
+    monkeypatch.delattr(cv2, "imdecodeWithMetadata")
+    with pytest.raises(UnreadableImageError, match=r"its header says 60000 x 60000 pixels"):
+        decode(data, MAX_MEGAPIXELS)
+
+
+@pytest.mark.parametrize("data", [b"x" * 100, png(PIXELS)[:20], b"GIF89a", b"<html>"])
+def test_a_bound_refuses_what_has_no_header(data):
+    """What no size is known of is not decoded."""
+    with pytest.raises(UnreadableImageError):
+        decode(data, MAX_MEGAPIXELS)
+
+
+@pytest.mark.parametrize("strip", [1, 7, 50, 10**6])
+def test_strips_do_not_show(strip, monkeypatch):
+    """Large images are converted a few rows at a time: the same pixels, whatever the rows."""
+    deep = RNG.integers(0, 2**16, (9, 7, 4), dtype=np.uint16)
+    expected = decode(png(deep))
+    monkeypatch.setattr(images, "_STRIP_PX", strip)
+    np.testing.assert_array_equal(decode(png(deep)), expected)
+
+
+def test_a_damaged_sheet_is_decoded_once(tmp_path, monkeypatch):
+    """Not anew for each of its ten thousand rows."""
+    (tmp_path / "sheet.png").write_bytes(png(PIXELS)[:-30])
+    calls = []
+    monkeypatch.setattr(images, "decode", lambda *args: calls.append(1) or decode(*args))
+    with Reader(tmp_path) as reader:
+        for row in range(5):
+            with pytest.raises(UnreadableImageError, match="damaged"):
+                reader.read(f"sheet.png#{row}")
+    assert len(calls) == 1
 
 
 def test_pad_adds_gray_and_crop_cuts_both_sides():

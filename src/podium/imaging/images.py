@@ -4,9 +4,12 @@ Every decoded image is `(h, w, 3)` uint8 RGB, upright. OpenCV's BGR order ends h
 """
 
 import hashlib
+import io
 import math
+import struct
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -21,6 +24,9 @@ BACKGROUND = 255  # what shows through a transparent pixel: white, like the page
 PADDING = 127  # gray: what most networks' preprocessing maps to about zero
 _SHEETS_KEPT = 2  # decoded sheets in memory; rows are read in order, so one and its successor are enough
 _EXIF_ORIENTATION = 0x0112
+_PNG = b"\x89PNG\r\n\x1a\n"
+_STRIP_PX = 1 << 20  # pixels that are converted at a time: in 32 bits a whole large image would take much memory
+MAX_MEGAPIXELS = 128.0  # the largest phone cameras have 108; decoding 128 takes about 1.5 GB
 
 Interpolation = Literal["area", "linear", "cubic", "lanczos", "nearest"]
 
@@ -50,11 +56,13 @@ class Reader:
 
     A source is a file, `archive#member`, or one of the two with `#row`: row number `row` of an image whose
     every row of pixels is a square image of its own, row-major (a sheet).
+    With `max_megapixels` a larger image (or sheet) is unreadable: prepare says so once, and later stages need not look.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, max_megapixels: float | None = None) -> None:
         self._raw = Raw(folder)
-        self._sheets: OrderedDict[str, np.ndarray] = OrderedDict()
+        self._max_megapixels = max_megapixels
+        self._sheets: OrderedDict[str, np.ndarray | UnreadableImageError] = OrderedDict()
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -77,16 +85,18 @@ class Reader:
             data = self._raw.read(source)
         except (FileNotFoundError, ValueError) as error:
             raise UnreadableImageError(str(error)) from error
-        return decode(data), hashlib.sha256(data).hexdigest()
+        return decode(data, self._max_megapixels), hashlib.sha256(data).hexdigest()
 
     def _row(self, sheet: str, row: int) -> np.ndarray:
         with self._lock:  # one thread decodes a sheet, and the others wait for it rather than do the same
             if sheet not in self._sheets:
-                self._sheets[sheet] = decode(self._raw.read(sheet))
+                self._sheets[sheet] = self._sheet(sheet)
                 if len(self._sheets) > _SHEETS_KEPT:
                     self._sheets.popitem(last=False)
             pixels = self._sheets[sheet]
             self._sheets.move_to_end(sheet)
+        if isinstance(pixels, UnreadableImageError):
+            raise pixels
         n_rows, n_pixels, _ = pixels.shape
         side = math.isqrt(n_pixels)
         if row >= n_rows or side * side != n_pixels:
@@ -94,18 +104,56 @@ class Reader:
         square: np.ndarray = pixels[row].reshape(side, side, 3)
         return square
 
+    def _sheet(self, sheet: str) -> np.ndarray | UnreadableImageError:
+        """Return a decoded sheet, or why there is none: it is not to be found out anew for each of its rows."""
+        try:
+            return decode(self._raw.read(sheet), self._max_megapixels)
+        except UnreadableImageError as error:
+            return error
 
-def decode(data: bytes) -> np.ndarray:
+
+def dimensions(data: bytes) -> tuple[int, int] | None:
+    """Return width and height as an image file's header says them, or None where it is damaged or of no known format.
+
+    Nothing is decoded: a small file may stand for pixels that no memory can hold.
+    """
+    from PIL import Image
+
+    if data.startswith(_PNG):  # Pillow would unpack text and profiles that lie before the pixels
+        return struct.unpack(">II", data[16:24]) if len(data) >= 24 else None  # noqa: PLR2004  # the first chunk, IHDR
+    Image.MAX_IMAGE_PIXELS = None  # the bound here is the caller's
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            width, height = image.size
+    except Exception:  # noqa: BLE001  # parsers of hostile headers raise anything; it is a damaged file
+        return None
+    return width, height
+
+
+def _require_small(data: bytes, max_megapixels: float) -> None:
+    size = dimensions(data)
+    if size is None:
+        raise UnreadableImageError(_reason(data))
+    if size[0] * size[1] > max_megapixels * 1e6:
+        raise UnreadableImageError(
+            f"its header says {size[0]} x {size[1]} pixels, more than layout.max_megapixels ({max_megapixels:g}) allows"
+        )
+
+
+def decode(data: bytes, max_megapixels: float | None = None) -> np.ndarray:
     """Return the first frame of an image file as `(h, w, 3)` uint8 RGB, turned as its EXIF orientation says.
 
     Gray and palette images become RGB; 16 bits become 8 by dividing by 257, so that white stays white; transparent
     pixels are laid on white; CMYK is converted by the decoder, without a colour profile.
-    Raises UnreadableImageError for what is no image, is cut short or holds floating-point pixels.
+    Raises UnreadableImageError for what is no image, is cut short or holds floating-point pixels, and for an image
+    of more than `max_megapixels` before memory is asked for.
     """
     import cv2
 
     if not data:
         raise UnreadableImageError("the file is empty")
+    if max_megapixels is not None:
+        _require_small(data, max_megapixels)
     try:
         # UNCHANGED is the only mode that keeps alpha, but it leaves EXIF orientation to the caller.
         pixels, kinds, blocks = cv2.imdecodeWithMetadata(np.frombuffer(data, np.uint8), flags=cv2.IMREAD_UNCHANGED)
@@ -159,7 +207,7 @@ def _eight_bits(pixels: np.ndarray) -> np.ndarray:
     if pixels.dtype == np.uint8:
         return pixels
     if pixels.dtype == np.uint16:
-        return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+        return _by_strips(pixels, pixels.shape, lambda strip: (strip.astype(np.uint32) + 128) // 257)
     raise UnreadableImageError(f"its pixels are {pixels.dtype}, whose black and white are unknown")
 
 
@@ -170,8 +218,22 @@ def _rgb(pixels: np.ndarray) -> np.ndarray:
         return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
     if pixels.shape[2] == 3:  # noqa: PLR2004  # BGR without alpha
         return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
-    alpha = pixels[..., 3:].astype(np.uint32)
-    return ((pixels[..., 2::-1] * alpha + BACKGROUND * (255 - alpha) + 127) // 255).astype(np.uint8)
+    return _by_strips(pixels, (*pixels.shape[:2], 3), _on_background)
+
+
+def _on_background(strip: np.ndarray) -> np.ndarray:
+    alpha = strip[..., 3:].astype(np.uint32)
+    blended: np.ndarray = (strip[..., 2::-1] * alpha + BACKGROUND * (255 - alpha) + 127) // 255
+    return blended
+
+
+def _by_strips(pixels: np.ndarray, shape: tuple[int, ...], convert: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Return `convert(pixels)` as uint8 of `shape`, a few rows at a time."""
+    done = np.empty(shape, np.uint8)
+    n_rows = max(1, _STRIP_PX // pixels.shape[1])
+    for start in range(0, len(pixels), n_rows):
+        done[start : start + n_rows] = convert(pixels[start : start + n_rows])
+    return done
 
 
 def _upright(image: np.ndarray, orientation: int) -> np.ndarray:

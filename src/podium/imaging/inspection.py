@@ -18,12 +18,12 @@ from podium.storage.raw import Raw
 _COMPARED = 5000  # file names held against one that is missing: more would take minutes
 
 
-def open_images(images: pd.DataFrame, raw: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+def open_images(images: pd.DataFrame, raw: Path, max_megapixels: float) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the images that can be read, and the others with a `reason`.
 
-    Readable ones get columns width, height, digest and hash.
+    Readable ones get columns width, height, digest and hash; larger ones than `max_megapixels` are not decoded.
     """
-    with Reader(raw) as reader, ThreadPoolExecutor(os.cpu_count()) as pool:
+    with Reader(raw, max_megapixels) as reader, ThreadPoolExecutor(os.cpu_count()) as pool:
 
         def inspect(source: str) -> dict[str, Any]:
             try:

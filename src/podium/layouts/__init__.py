@@ -9,6 +9,7 @@ import pandas as pd
 from pydantic import Field
 
 from podium.frozen import Frozen
+from podium.imaging.images import MAX_MEGAPIXELS
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ class Layout(Frozen):
     """Columns that stay with the rows beside their targets."""
     max_unreadable: float = Field(0.01, ge=0, le=1)
     """The greatest share of images, of those to train on and of those to predict, that may be missing or damaged."""
+    max_megapixels: float = Field(MAX_MEGAPIXELS, gt=0)
+    """The largest image that is decoded; one whose header says more is quarantined, since its memory follows that."""
 
     def read(self, folder: Path) -> Listing:
         """Return the listing of the raw data in `folder`; raises PodiumError naming file and column."""

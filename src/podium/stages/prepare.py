@@ -33,7 +33,7 @@ def run(config: Config) -> None:
     sample = competition.submission.table(raw, set(rows.loc[rows["split"] == "test", "row_id"]))
     rows = _limited(rows, encoded, config.params.limit)
     wanted = listing.images[listing.images["row_id"].isin(rows["row_id"])]
-    images, quarantined = open_images(wanted, raw)
+    images, quarantined = open_images(wanted, raw, competition.layout.max_megapixels)
     _require_readable(quarantined, wanted, listing, competition.layout, raw, where)
     images = images.merge(rows[["row_id", "split"]], on="row_id", validate="many_to_one")
 
