@@ -249,6 +249,8 @@ def _member(spec: Any, where: str, backbones: Mapping[str, Any], *, fused: bool)
     key = "backbones" if fused else "backbone"
     if not isinstance(spec, Mapping) or key not in spec:
         raise PodiumError(f"{where}.{key}: this key is required; choose from: {', '.join(backbones)}")
+    if fused and not isinstance(spec[key], list):
+        raise PodiumError(f"{where}.{key}: must be a list; choose from: {', '.join(backbones)}")
     used = tuple(spec[key]) if fused else (spec[key],)
     for name in used:
         _choose(name, backbones, f"{where}.{key}", "backbone")
@@ -260,7 +262,7 @@ def _member(spec: Any, where: str, backbones: Mapping[str, Any], *, fused: bool)
 
 
 def _choose(name: Any, choices: Mapping[str, Any], where: str, what: str) -> None:
-    if name not in choices:
+    if not isinstance(name, str) or name not in choices:
         raise PodiumError(f"{where}: unknown {what} {name!r}; choose one of: {', '.join(sorted(choices))}")
 
 

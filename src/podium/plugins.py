@@ -53,9 +53,11 @@ def _source(folder: str, module: str) -> str:
     return path.read_text(encoding="utf-8") if path.exists() else ""  # a package is no plug-in
 
 
-def make(kind: str, name: str, options: Mapping[str, Any], where: str, name_key: str = "kind") -> Any:
+def make(kind: str, name: str, options: Any, where: str, name_key: str = "kind") -> Any:
     """Return plug-in `name` with its options checked; `where` is the YAML place that holds both."""
     plugin = find(kind, name, f"{where}.{name_key}")
+    if not isinstance(options, Mapping):
+        raise PodiumError(f"{where}: must be a mapping of keys to values, not {options!r}")
     try:
         return plugin(**options)
     except ValidationError as error:
