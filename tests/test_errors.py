@@ -16,3 +16,8 @@ from podium.errors import PodiumError
 def test_a_message_holds_no_credentials(text, shown):
     """User, password and query of every URL are left out, wherever in the text it is."""
     assert str(PodiumError(text)) == shown
+
+
+def test_a_message_is_one_line():
+    """A column's name may hold a line break, which a CSV allows in quotes."""
+    assert str(PodiumError("a.csv: no column 'a\r\nb'")) == r"a.csv: no column 'a\r\nb'"

@@ -8,14 +8,14 @@ _QUERY = re.compile(r"(?<=://)([^?\s'\"]*\?)[^\s'\"),;]*[^\s'\"),;:]")
 
 
 class PodiumError(Exception):
-    """A user's mistake, in one line: the file, the key or row, and the valid choices.
+    r"""A user's mistake, in one line: the file, the key or row, and the valid choices.
 
     The command line prints it without a traceback and exits with code 2. Credentials in a URL are left out,
-    because messages end up in logs and bug reports.
+    because messages end up in logs and bug reports; a line break within a name or a cell is shown as `\n`.
     """
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(without_credentials(message))
+        super().__init__(without_credentials(message).replace("\r", "\\r").replace("\n", "\\n"))
 
 
 def without_credentials(text: str) -> str:

@@ -21,15 +21,17 @@ def run(config: Config, name: str) -> None:
     plan = VIEWS.read(paths.data(competition, "views.parquet"))[features.KEY]
     has_views = "view" in table.columns
     key = features.KEY if has_views else ["image_id"]
-    if not has_views:
+    if has_views:
+        imports.require_text(table, "view", str(path))
+        twice = table[table.duplicated(key)]
+        if len(twice):
+            raise PodiumError(f"{path}: image_id and view come twice: {preview(twice[key].agg('/'.join, axis=1))}")
+    else:
         imports.check_ids(table["image_id"], plan["image_id"].drop_duplicates(), str(path))
     columns = [column for column in table.columns if column not in features.KEY]
     joined = plan.merge(table, on=key, how="left", validate="one_to_one" if has_views else "many_to_one")
     joined = joined.sort_values(features.KEY, kind="stable", ignore_index=True)
-    try:
-        matrix = joined[columns].to_numpy(np.float32)
-    except ValueError as error:
-        raise PodiumError(f"{path}: features must be numbers ({error})") from None
+    matrix = imports.numbers(joined, columns, f"{path}: features")
     bad = ~np.isfinite(matrix).all(axis=1)
     if bad.any() or not columns:
         raise PodiumError(f"{path}: no finite features for image_id {preview(joined.loc[bad, 'image_id'].unique())}")

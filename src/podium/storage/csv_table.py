@@ -44,7 +44,19 @@ def read(data: bytes, where: str, separator: Separator = "comma", columns: Seque
         raise PodiumError(f"{where}: not UTF-8 text (byte {error.start}); save it as UTF-8") from None
     except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError) as error:
         raise PodiumError(f"{where}: not a readable table ({str(error).strip()})") from None
-    return frame.rename(columns=str.strip)
+    frame = frame.rename(columns=str.strip)
+    require_distinct(frame, where)
+    return frame
+
+
+def require_distinct(frame: pd.DataFrame, where: str) -> None:
+    """Raise PodiumError where two columns have one name, or a column has one that is no text."""
+    for column in frame.columns:
+        if not isinstance(column, str):
+            raise PodiumError(f"{where}: the name of the column {column!r} is not text")
+    twice = frame.columns[frame.columns.duplicated()]
+    if len(twice):
+        raise PodiumError(f"{where}: the column {twice[0]!r} is there twice")
 
 
 def require(frame: pd.DataFrame, columns: Iterable[str], where: str) -> None:

@@ -165,14 +165,13 @@ class VectorTask(tasks.Task):
         columns = self.columns(labels)
         if set(labels) <= set(table.columns) and len(labels) == len(columns):
             table = table.rename(columns=dict(zip(labels, columns, strict=True)))
+            csv_table.require_distinct(table, str(path))
         csv_table.require(table, columns, str(path))
-        try:
-            p = table[columns].to_numpy(np.float32)
-        except ValueError as error:
-            raise PodiumError(f"{path}: predictions must be numbers ({error})") from None
+        p = imports.numbers(table, columns, f"{path}: predictions")
         ids = table["row_id"].to_numpy(object)
         found = Scores(ids, np.full(len(ids), "train", object), p, tuple(columns), tuple(labels))
-        return found, table["fold"].to_numpy() if "fold" in table.columns else None
+        # Folds are names: which rows are together is what counts.
+        return found, np.array(list(map(str, table["fold"])), object) if "fold" in table.columns else None
 
     # What a trained network needs of a task; these two run where Keras is loaded.
 
