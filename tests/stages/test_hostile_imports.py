@@ -48,7 +48,8 @@ def mutated(table, rng):
         change = rng.choice(["cell", "cell", "cells", "cut", "double", "drop", "name"])
         if change == "cell" and len(table):
             table = table.astype(object)
-            table.iloc[at, column] = rng.choice([*CELLS, table.iloc[rng.randrange(len(table)), column]])
+            other = table.iloc[rng.randrange(len(table)), column]
+            table.iat[at, column] = rng.choice([*CELLS, other])  # noqa: PD009  # iloc would take a list apart
         elif change == "cells":
             table = table.assign(**{str(table.columns[column]): rng.choice(CELLS[:8])})
         elif change == "cut":

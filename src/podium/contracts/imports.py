@@ -1,9 +1,7 @@
 """Tables made elsewhere: a team-mate's, a notebook's. CSV or Parquet, by id."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -41,21 +39,19 @@ def require_text(table: pd.DataFrame, column: str, where: str) -> None:
         raise PodiumError(f"{where}: column {column!r} must be text, so that 007 stays 007; it is {dtype}")
 
 
-def numbers(table: pd.DataFrame, columns: Sequence[str], where: str) -> np.ndarray:
-    """Return columns as `(n, len(columns))` float32, finite or not; raises PodiumError for what is no number."""
-    try:
-        with np.errstate(over="ignore"):  # beyond float32 is infinite, which the caller refuses with the ids
-            return table[list(columns)].to_numpy(np.float32)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise PodiumError(f"{where} must be numbers ({error})") from None
-
-
 def check_ids(found: pd.Series, wanted: pd.Series, where: str) -> None:
     """Raise PodiumError that names ids which are lacking, unknown or there twice."""
+    check_distinct(found, where)
     for reason, ids in (
-        ("comes twice", found[found.duplicated()]),
         ("is no row of this competition", found[~found.isin(wanted)]),
         ("is lacking", wanted[~wanted.isin(found)]),
     ):
         if len(ids):
             raise PodiumError(f"{where}: {found.name} {reason}: {preview(sorted(ids))}")
+
+
+def check_distinct(ids: pd.Series, where: str) -> None:
+    """Raise PodiumError that names ids which are there twice."""
+    twice = ids[ids.duplicated()]
+    if len(twice):
+        raise PodiumError(f"{where}: {ids.name} comes twice: {preview(sorted(twice))}")

@@ -48,10 +48,11 @@ class Table:
             raise PodiumError(f"{path}: there is no such {self.name} table; run `dvc repro` to make it")
         try:
             arrow = pq.read_table(path)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise PodiumError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]})") from None
-        frame = arrow.to_pandas(ignore_metadata=True)
-        frame.attrs = json.loads((arrow.schema.metadata or {}).get(_METADATA, b"{}"))
+            frame = arrow.to_pandas(ignore_metadata=True)
+            frame.attrs = json.loads((arrow.schema.metadata or {}).get(_METADATA, b"{}"))
+        except (pa.ArrowException, OSError, ValueError) as error:
+            reason = str(error).partition("\n")[0]
+            raise PodiumError(f"{path}: not a readable Parquet file ({reason})") from None
         return self.check(frame, str(path))
 
     def write(self, frame: pd.DataFrame, path: Path, metadata: Mapping[str, Any] | None = None) -> None:
@@ -91,7 +92,7 @@ class Table:
         try:
             # A nullable number keeps its gaps as NaN, so it is a float; ids and flags have no gaps.
             values = values.astype(_DTYPES["float" if column.nullable and column.dtype == "int" else column.dtype])
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OverflowError) as error:
             raise PodiumError(f"{where}: column {name!r} must be {column.dtype} ({error})") from None
         if column.choices is not None:
             wrong = ~values.isin(column.choices)

@@ -23,15 +23,17 @@ def run(config: Config, name: str) -> None:
     key = features.KEY if has_views else ["image_id"]
     if has_views:
         imports.require_text(table, "view", str(path))
-        twice = table[table.duplicated(key)]
-        if len(twice):
-            raise PodiumError(f"{path}: image_id and view come twice: {preview(twice[key].agg('/'.join, axis=1))}")
+        imports.check_distinct((table["image_id"] + "/" + table["view"]).rename("image_id/view"), str(path))
     else:
         imports.check_ids(table["image_id"], plan["image_id"].drop_duplicates(), str(path))
     columns = [column for column in table.columns if column not in features.KEY]
     joined = plan.merge(table, on=key, how="left", validate="one_to_one" if has_views else "many_to_one")
     joined = joined.sort_values(features.KEY, kind="stable", ignore_index=True)
-    matrix = imports.numbers(joined, columns, f"{path}: features")
+    try:
+        with np.errstate(over="ignore"):  # what is beyond float32 becomes infinite, and is refused below
+            matrix = joined[columns].to_numpy(np.float32)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise PodiumError(f"{path}: features must be numbers ({error})") from None
     bad = ~np.isfinite(matrix).all(axis=1)
     if bad.any() or not columns:
         raise PodiumError(f"{path}: no finite features for image_id {preview(joined.loc[bad, 'image_id'].unique())}")

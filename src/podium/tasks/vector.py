@@ -12,7 +12,7 @@ from podium import tasks
 from podium.contracts import imports
 from podium.contracts.dataset import Dataset
 from podium.contracts.models import Fitted
-from podium.contracts.scores import Scores, stacked
+from podium.contracts.scores import PROBABILITIES, VALUES, Scores, stacked
 from podium.contracts.steps import Chain, Sigmoid
 from podium.contracts.submission import CellSpec
 from podium.errors import PodiumError, preview
@@ -167,9 +167,10 @@ class VectorTask(tasks.Task):
             table = table.rename(columns=dict(zip(labels, columns, strict=True)))
             csv_table.require_distinct(table, str(path))
         csv_table.require(table, columns, str(path))
-        p = imports.numbers(table, columns, f"{path}: predictions")
-        ids = table["row_id"].to_numpy(object)
-        found = Scores(ids, np.full(len(ids), "train", object), p, tuple(columns), tuple(labels))
+        imports.check_distinct(table["row_id"], str(path))
+        schema = VALUES if columns[0].startswith("y") else PROBABILITIES
+        checked = schema.check(table[["row_id", *columns]].assign(split="train"), str(path))
+        found = Scores.of_table(checked, labels)
         # Folds are names: which rows are together is what counts.
         return found, np.array(list(map(str, table["fold"])), object) if "fold" in table.columns else None
 
