@@ -58,8 +58,24 @@ def test_a_source_that_resumes_finds_what_it_left(tmp_path, monkeypatch):
 
 
 def test_archives_are_made_readable(tmp_path, monkeypatch):
-    """Whatever the source; one that cannot be is refused, and nothing is left."""
+    """Whatever the source; one that cannot be is refused, and data/toy/raw is not there."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(PodiumError, match=r"data\.tgz: a damaged archive"):
-        download.run(config(lambda folder: (folder / "data.tgz").write_bytes(b"x"), resumes=True))
+        download.run(config(lambda folder: (folder / "data.tgz").write_bytes(b"x")))
     assert list((tmp_path / "data/toy").iterdir()) == []
+
+
+def test_a_verified_download_is_kept_when_unpacking_refuses_it(tmp_path, monkeypatch):
+    """Hours of download are not lost to a full disk or an archive that is not understood yet."""
+    monkeypatch.chdir(tmp_path)
+    calls = []
+
+    def fetch(folder):
+        calls.append((folder / "data.tgz").exists())
+        (folder / "data.tgz").write_bytes(b"x")
+
+    for _ in range(2):
+        with pytest.raises(PodiumError, match=r"data\.tgz: a damaged archive"):
+            download.run(config(fetch, resumes=True))
+        assert [path.name for path in (tmp_path / "data/toy").iterdir()] == [".arriving.tmp"]
+    assert calls == [False, True]

@@ -2,9 +2,7 @@
 
 import io
 import json
-import os
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +13,9 @@ from podium import paths, plugins
 from podium.config import Config, Params, load_competition
 from podium.errors import PodiumError, preview
 from podium.layouts.guess import Guess, guess
+from podium.sources import fetch
 from podium.stages import prepare
-from podium.storage import archives, csv_table
+from podium.storage import csv_table
 from podium.storage.files import atomic, atomic_folder
 from podium.storage.raw import Raw
 
@@ -57,23 +56,7 @@ def _fetch(name: str, source: dict[str, Any]) -> None:
     options = {key: value for key, value in source.items() if key != "kind"}
     plugin = plugins.make("sources", source["kind"], options, "podium new: source")
     with atomic_folder(paths.raw(name)) as folder:
-        if not plugin.resumes:
-            plugin.download(folder)
-        else:
-            arriving = paths.data(name, ".arriving.tmp")
-            arriving.mkdir(exist_ok=True)
-            plugin.download(arriving)
-            for path in arriving.iterdir():
-                _copy(path, folder / path.name)
-        archives.repack(folder)
-
-
-def _copy(path: Path, target: Path) -> None:
-    """Link where the file system can: archives are large, and the first one stays for `dvc repro`."""
-    try:
-        os.link(path, target)
-    except OSError:
-        shutil.copy2(path, target)
+        fetch(plugin, folder, paths.data(name, ".arriving.tmp"))  # what arrived stays there for `dvc repro`
 
 
 def _tables(raw: Raw) -> dict[str, pd.DataFrame]:
@@ -82,12 +65,12 @@ def _tables(raw: Raw) -> dict[str, pd.DataFrame]:
     for source in sorted(
         (one for one in raw.sources() if one.lower().endswith(".csv")), key=lambda one: (len(one), one)
     ):
-        data = raw.read(source)
-        if len(data) <= _BIGGEST_TABLE:
-            try:
+        try:
+            data = raw.require(source)
+            if len(data) <= _BIGGEST_TABLE:
                 found[source] = csv_table.read(data, source)
-            except PodiumError as error:
-                print(f"  not read: {error}")  # noqa: T201  # the user should know
+        except PodiumError as error:
+            print(f"  not read: {error}")  # noqa: T201  # the user should know
     return found
 
 

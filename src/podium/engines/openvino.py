@@ -5,6 +5,7 @@ The export needs Keras and its backend; it is kept with the digests of its files
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from podium import engines
-from podium.storage.files import atomic_folder, digest, write_json
+from podium.storage.files import digest, write_json
 
 _HINTS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 _CAPABILITIES = {"BF16": "bfloat16", "FP32": "float32", "FP16": "float16"}  # float16 last: never by `auto`
@@ -78,9 +79,26 @@ def _export(model: Any, shape: tuple[int, ...], folder: Path) -> None:
 
     # One fixed shape: where the batch is open, the sizes of a transformer's windows cannot be inferred.
     images = keras.InputSpec(shape=shape, dtype="uint8")
-    with atomic_folder(folder) as temporary:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.", suffix=".tmp") as name:
+        temporary = Path(name) / "model"
+        temporary.mkdir()
         model.export(str(temporary / "model.xml"), format="openvino", verbose=False, input_signature=[images])
         write_json(_digests(temporary), temporary / "digests.json")
+        _take_place(temporary, folder, Path(name) / "damaged")
+
+
+def _take_place(exported: Path, folder: Path, damaged: Path) -> None:
+    """Rename `exported` to `folder`, unless another process has got there first: it may be reading its own by now."""
+    if _intact(folder):
+        return
+    with suppress(FileNotFoundError):
+        folder.rename(damaged)
+    try:
+        exported.rename(folder)
+    except OSError:
+        if not _intact(folder):
+            raise
 
 
 def _intact(folder: Path) -> bool:

@@ -48,7 +48,7 @@ class Layout(Base):
         for source in (*part.sheets, part.labels):
             if source not in raw:
                 raise PodiumError(f"layout.{split}: there is no {source}; there are: {preview(raw.sources())}")
-        labels = _labels(raw.read(part.labels), f"{part.labels}: layout.{split}.labels", self.classes)
+        labels = _labels(raw.require(part.labels), f"{part.labels}: layout.{split}.labels", self.classes)
         n_rows, rest = divmod(len(labels), len(part.sheets))
         if rest:
             raise PodiumError(

@@ -70,7 +70,7 @@ class Layout(Base, Part):
 def _read(raw: Raw, part: Part, split: str, key: str) -> Listing:
     if part.table not in raw:
         raise PodiumError(f"{key}.table: there is no {part.table}; there are: {preview(raw.sources())}")
-    table = csv_table.read(raw.read(part.table), part.table, part.separator, part.columns)
+    table = csv_table.read(raw.require(part.table), part.table, part.separator, part.columns)
     ids = fill(part.id, table, f"{part.table}: {key}.id")
     rows = fill(part.row, table, f"{part.table}: {key}.row") if part.row else ids
     templates = (part.image,) if isinstance(part.image, str) else part.image

@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from podium.frozen import Frozen
+from podium.storage import archives
+from podium.storage.files import link_or_copy
 
 
 class Source(Frozen):
@@ -21,3 +23,26 @@ class Source(Frozen):
     def state(self) -> Any:
         """Return, as JSON and in a moment, what changes when the files to fetch do; None where they never change."""
         return None
+
+
+def fetch(source: Source, folder: Path, arriving: Path) -> None:
+    """Download what `source` names and lay it out in `folder`, readable in place.
+
+    What a source that resumes has brought stays in `arriving`, verified, until the caller removes it: an archive that
+    cannot be unpacked is no reason to download it again.
+    """
+    if source.resumes:
+        arriving.mkdir(parents=True, exist_ok=True)
+        source.download(arriving)
+        for path in arriving.iterdir():
+            link_or_copy(path, folder / path.name)
+    else:
+        source.download(folder)
+    archives.repack(folder)
+
+
+def remove_others(file: Path) -> None:
+    """Remove what else is in the folder of a file that has arrived: parts and files of an address that has changed."""
+    for other in file.parent.iterdir():
+        if other != file:
+            other.unlink()

@@ -10,7 +10,9 @@ from pydantic import Field
 
 from podium.errors import PodiumError
 from podium.sources import Source as Base
+from podium.sources import remove_others
 from podium.sources.kaggle_api import connect, explained
+from podium.storage import unpacking
 
 
 class Source(Base):
@@ -35,12 +37,17 @@ class Source(Base):
                 file.unlink(missing_ok=True)
                 raise PodiumError(f"source: {file.name} came incomplete ({error}); run again") from None
         _verify(file)
+        remove_others(file)
 
 
 def _verify(file: Path) -> None:
     """Raise PodiumError, and remove the file, when it is no zip or a member's checksum is wrong."""
     with contextlib.suppress(zipfile.BadZipFile, zlib.error, EOFError), zipfile.ZipFile(file) as archive:
-        if archive.testzip() is None:
-            return
+        for member in archive.infolist():
+            # What cannot be read here at all (encrypted, another method) is no damage; prepare says what it is.
+            with contextlib.suppress(ValueError), unpacking.open_member(archive, member) as opened:
+                for _ in unpacking.chunks(opened, member):
+                    pass
+        return
     file.unlink(missing_ok=True)
     raise PodiumError(f"source: {file.name} came damaged and was removed; run again to download it anew")

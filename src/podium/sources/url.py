@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from podium.errors import PodiumError
 from podium.sources import Source as Base
+from podium.sources import remove_others
 from podium.storage.files import digest
 
 _CHUNK = 1 << 20
@@ -37,6 +38,8 @@ class Source(Base):
         name = self.file or PurePosixPath(unquote(urlsplit(self.url).path)).name
         if not name:
             raise PodiumError(f"source.file: {self.url} ends in no file name; choose one")
+        if (folder / name).exists() and digest(folder / name) == self.sha256:
+            return
         partial = folder / f"{name}.part"
         try:
             self._fetch(partial)
@@ -51,6 +54,7 @@ class Source(Base):
             partial.unlink()
             raise PodiumError(f"source.sha256: {name} has SHA-256 {found}, not {self.sha256}; nothing was kept")
         partial.rename(folder / name)
+        remove_others(folder / name)
 
     def _fetch(self, partial: Path) -> None:
         """Append what is missing; a server that knows no ranges sends everything again."""

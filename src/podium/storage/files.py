@@ -56,6 +56,14 @@ def _is_alive(process: int) -> bool:
     return True
 
 
+def link_or_copy(path: Path, target: Path) -> None:
+    """Make `target` the same file as `path`, or a copy where the file system has no links."""
+    try:
+        os.link(path, target)
+    except OSError:
+        shutil.copy2(path, target)
+
+
 def digest(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, as hexadecimal text."""
     with path.open("rb") as file:

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from podium.errors import PodiumError
+from podium.storage import unpacking
 from podium.storage.archives import ZIPS
 
 
@@ -42,8 +43,12 @@ class Raw:
             name = path.relative_to(self.folder).as_posix()
             if path.suffix.lower() in ZIPS:
                 members = self._archive(name).infolist()
-                found += [f"{name}#{member.filename}" for member in members if not member.is_dir()]
-            else:
+                found += [
+                    f"{name}#{member.filename}"
+                    for member in members
+                    if not member.is_dir() and not unpacking.is_leftover(member.filename)
+                ]
+            elif not unpacking.is_leftover(name):
                 found.append(name)
         return sorted(found)
 
@@ -64,16 +69,31 @@ class Raw:
                 raise FileNotFoundError(f"no file {name}") from error
         if member not in archive.NameToInfo:
             raise FileNotFoundError(f"no member {member} in {name}")
-        # zipfile counts its open members without a lock of its own; reading itself is safe.
-        with self._lock:
-            opened = archive.open(member)
+        info = archive.NameToInfo[member]
         try:
-            return opened.read()
+            # zipfile counts its open members without a lock of its own; reading itself is safe.
+            with self._lock:
+                opened = unpacking.open_member(archive, info)
+        except (zipfile.BadZipFile, OSError) as error:
+            raise ValueError(f"damaged in the archive ({error})") from error
+        allowance = unpacking.Allowance(info.compress_size)
+        try:
+            allowance.take(info.file_size)  # as announced, before memory is asked for
+            return b"".join(unpacking.chunks(opened, info))
+        except unpacking.TooMuchError:
+            raise
         except Exception as error:  # zlib.error, BadZipFile, EOFError and more: all of them mean a damaged member
             raise ValueError(f"damaged in the archive ({error})") from error
         finally:
             with self._lock:
                 opened.close()
+
+    def require(self, source: str) -> bytes:
+        """Return the bytes of a file or member that nothing goes without; raises PodiumError with the reason."""
+        try:
+            return self.read(source)
+        except (FileNotFoundError, ValueError) as error:
+            raise PodiumError(f"{source}: {error}") from None
 
     def _locate(self, source: str) -> tuple[str, zipfile.ZipFile | None, str]:
         """Return the file, its archive if it is one, and the member in it."""
