@@ -7,6 +7,8 @@ import pytest
 from podium.engines import openvino
 from podium.storage.files import write_json
 
+pytestmark = pytest.mark.keras
+
 
 def export(folder, content):
     folder.mkdir(parents=True, exist_ok=True)

@@ -28,6 +28,7 @@ from podium.features.backbone import Backbone
 from podium.features.extraction import resolve_auto
 from podium.imaging import images, views
 from podium.stages import extract
+from podium.storage import uses
 
 NAMES = ["b", "a ü\n", "c", "d", "e"]
 PLAN = ("identity", "rot90")
@@ -100,6 +101,14 @@ def test_the_file_says_how_it_was_made(toy):
     assert attributes["precision"] == "float32"
     assert attributes["engine"].startswith("numpy: opencv ")
     assert {"weights", "preprocessing", "pooling", "batch", "fingerprint", "schema"} <= set(attributes)
+
+
+def test_a_competition_notes_what_it_uses_of_the_cache(toy):
+    """Pruning for another competition leaves it alone."""
+    extract.run(make_config(), "tiny")
+    (rows,) = toy.packs.iterdir()
+    assert rows.name in uses.of_others({"other"})
+    assert uses.of_others({"toy"}) == set()
 
 
 def test_a_second_run_computes_nothing_and_gives_the_same_bytes(toy, capsys):

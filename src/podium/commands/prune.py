@@ -10,6 +10,7 @@ from podium import paths
 from podium.config import Config, Params, load_params
 from podium.errors import PodiumError
 from podium.features.extraction import pixel_caches, resolve_auto
+from podium.storage import uses
 from podium.storage.files import n_bytes
 from podium.storage.rowcache import DESCRIPTION
 from podium.training.encoder import find
@@ -32,6 +33,7 @@ def run(config: Config, *, yes: bool = False) -> None:
     if yes:
         for path, _ in stale:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+        uses.forget({params.competition for params in named}, _wanted(named))
     what = "removed" if yes else "nothing was removed; `podium prune --yes` removes them"
     print(f"{total:9.1f} MB in {len(stale)} places: {what if stale else 'nothing to remove'}")  # noqa: T201
 
@@ -43,7 +45,16 @@ def _recipes() -> Iterator[Params]:
 
 
 def _cached(named: list[Params]) -> Iterator[tuple[Path, str]]:
-    """Yield the folders of the machine's cache whose fingerprint or size no backbone and no finetune has."""
+    """Yield the folders of the machine's cache that no params name and no other competition uses."""
+    wanted = _wanted(named) | uses.of_others({params.competition for params in named})
+    for kind, noted in _NOTES.items():
+        for folder in sorted((paths.cache() / kind).glob("[!.]*")):
+            if folder.name not in wanted:
+                yield folder, _described(paths.cache() / noted / folder.name / DESCRIPTION)
+
+
+def _wanted(named: list[Params]) -> set[str]:
+    """Return the fingerprints and sizes of all backbones and finetunes."""
     wanted = set()
     for params in named:
         wanted |= {cache.folder.name for cache in pixel_caches(params.backbones.values(), Path()).values()}
@@ -53,10 +64,7 @@ def _cached(named: list[Params]) -> Iterator[tuple[Path, str]]:
         for name, finetune in params.finetunes.items():
             encoder = find(finetune, f"finetunes.{name}")
             wanted |= {fingerprint(encoder), square(encoder)}
-    for kind, noted in _NOTES.items():
-        for folder in sorted((paths.cache() / kind).glob("[!.]*")):
-            if folder.name not in wanted:
-                yield folder, _described(paths.cache() / noted / folder.name / DESCRIPTION)
+    return wanted
 
 
 def _outputs(named: list[Params], kind: str) -> Iterator[tuple[Path, str]]:

@@ -16,6 +16,7 @@ from podium.contracts.tables import IMAGES, VIEWS
 from podium.errors import PodiumError
 from podium.features.extraction import Extraction, Image, Row, pixel_caches, resolve_auto
 from podium.imaging.images import Reader
+from podium.storage import uses
 from podium.storage.rowcache import RowCache, row_key
 
 
@@ -26,6 +27,8 @@ def run(config: Config, name: str | None = None) -> dict[str, int]:
     output = paths.features(competition, str(name))
     fallback_dir = output.with_name(f".{output.stem}.rows.tmp")
     cache = RowCache(paths.cache() / "rows" / extraction.fingerprint, fallback_dir)
+    sizes = pixel_caches(config.params.backbones.values(), paths.cache() / "pixels").values()
+    uses.note(competition, [extraction.fingerprint, *(size.folder.name for size in sizes)])
     plan = _plan(competition)
     missing = plan[[key not in cache for key in plan["key"]]].drop_duplicates("key")
     started = time.monotonic()

@@ -3,9 +3,9 @@
 from podium import paths
 from podium.config import Config, vector_task
 from podium.contracts import features
-from podium.storage import csv_table
+from podium.storage import csv_table, uses
 from podium.storage.files import atomic
-from podium.training.finetuning import Finetuning, describe
+from podium.training.finetuning import Finetuning, describe, fingerprint, square
 from podium.training.progress import Progress
 
 _SHOWN = 6  # images in the picture
@@ -16,6 +16,7 @@ def run(config: Config, name: str) -> dict[str, int]:
     competition, views = config.params.competition, config.params.views.test
     spec, where = config.params.finetunes[name], f"{paths.PARAMS}: finetunes.{name}"
     finetuning = Finetuning.read(competition, spec, vector_task(config), config.params.seed, where)
+    uses.note(competition, [fingerprint(finetuning.encoder), square(finetuning.encoder)])
     every = len(finetuning.pixels) // _SHOWN + 1
     with atomic(paths.finetune(competition, name, "png")) as temporary:
         temporary.write_bytes(finetuning.encoder.spec.augment.contact_sheet(finetuning.pixels[::every], seed=0))
