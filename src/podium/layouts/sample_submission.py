@@ -26,7 +26,7 @@ class Sample(Frozen):
             key, *columns = self.columns
             return pd.DataFrame({key: sorted(ids), **dict.fromkeys(columns, 0.5)})
         with Raw(raw) as files:
-            sample = csv_table.read(files.read(self.sample), self.sample)
+            sample = csv_table.read(files.require(self.sample), self.sample)
         named = sample.iloc[:, 0]
         by_id(pd.DataFrame({"row_id": list(ids)}), named, f"{self.sample}: test rows of the layout")
         more = sorted(set(ids) - set(named))
