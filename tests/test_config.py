@@ -181,3 +181,38 @@ def test_heads_on_trained_networks_need_features_and_folds(here, finetune, membe
     edit("params.yaml", ["finetunes", "tuned", "features"], True)
     edit("params.yaml", ["members", "on"], {"backbone": "tuned", "head": "logistic"})
     config.load()
+
+
+METADATA_MISTAKES = [
+    ({"metadata": ["kind"]}, r"members\.one\.metadata: unknown column 'kind'; choose one of: type"),
+    ({"metadata": "type"}, r"members\.one\.metadata: must be true, a list of columns, or an encoding for each column"),
+    ({"metadata": []}, r"members\.one\.metadata: must be true, a list"),
+    ({"metadata": {"type": "hash"}}, r"members\.one\.metadata: type: unknown encoding 'hash'; choose one of: number, "),
+    ({"backbone": "meta"}, r"members\.one\.backbone: unknown backbone 'meta'; choose one of: .*, metadata"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), METADATA_MISTAKES, ids=str)
+def test_a_mistake_in_metadata_is_one_clear_line(here, options, message):
+    """The line names the member, and the columns or encodings there are."""
+    edit("params.yaml", ["members"], {"one": {"backbone": "lite0", "head": "logistic"} | options})
+    with pytest.raises(PodiumError, match=rf"params\.yaml: {message}"):
+        config.load()
+
+
+def test_a_member_s_columns(here):
+    """By a list, by an encoding each, or alone."""
+    for metadata in (["type"], {"type": "target"}, {"type": ["mono", "poly"]}):
+        member = {"backbone": "metadata", "head": "logistic", "metadata": metadata}
+        edit("params.yaml", ["members"], {"one": member})
+        assert config.load().params.members["one"].backbones == ("metadata",)
+
+
+def test_a_table_has_no_use_for_backbones(here):
+    """It has no images."""
+    edit("params.yaml", ["competition"], "iris")
+    with pytest.raises(PodiumError, match=r"backbones\.lite0: the competition has no images; members take `metadata`"):
+        config.load()
+    edit("params.yaml", ["backbones"], {"metadata": {"network": "hog"}})
+    with pytest.raises(PodiumError, match=r"backbones\.metadata: this name is the metadata's own"):
+        config.load()

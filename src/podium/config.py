@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError
 
 from podium import names, paths, plugins
 from podium.backbones import NETWORKS
+from podium.contracts.metadata import NAME as METADATA
 from podium.ensembles import Ensemble
 from podium.errors import PodiumError
 from podium.features.backbone import Backbone
@@ -147,10 +148,17 @@ def load(path: Path = paths.PARAMS) -> Config:
         if task.kind not in model.head.tasks:
             kinds = ", ".join(model.head.tasks)
             raise PodiumError(f"{at}.head: it handles {kinds}; the competition's task is {task.kind}")
-        if model.metadata and not competition.layout.metadata:
+        if (model.metadata or METADATA in model.backbones) and not competition.layout.metadata:
             raise PodiumError(f"{at}.metadata: the competition names no columns in layout.metadata")
+        if not isinstance(model.metadata, bool):
+            for column in model.metadata:
+                _choose(column, dict.fromkeys(competition.layout.metadata), f"{at}.metadata", "column")
     for name, finetune in params.finetunes.items():
         _check_task(finetune, task, f"{path}: finetunes.{name}")
+    if not competition.layout.has_images:
+        for section in ("backbones", "finetunes"):
+            for name in getattr(params, section):
+                raise PodiumError(f"{path}: {section}.{name}: the competition has no images; members take `metadata`")
     return Config.model_construct(params=params, competition=competition)
 
 
@@ -248,16 +256,16 @@ def _methods(spec: Any, where: str) -> dict[str, Ensemble]:
 def _member(spec: Any, where: str, backbones: Mapping[str, Any], *, fused: bool) -> Member:
     key = "backbones" if fused else "backbone"
     if not isinstance(spec, Mapping) or key not in spec:
-        raise PodiumError(f"{where}.{key}: this key is required; choose from: {', '.join(backbones)}")
+        raise PodiumError(f"{where}.{key}: this key is required; choose from: {', '.join([*backbones, METADATA])}")
     if fused and not isinstance(spec[key], list):
-        raise PodiumError(f"{where}.{key}: must be a list; choose from: {', '.join(backbones)}")
+        raise PodiumError(f"{where}.{key}: must be a list; choose from: {', '.join([*backbones, METADATA])}")
     used = tuple(spec[key]) if fused else (spec[key],)
     for name in used:
-        _choose(name, backbones, f"{where}.{key}", "backbone")
+        _choose(name, {**backbones, METADATA: None}, f"{where}.{key}", "backbone")
     own = ("metadata", "select") if fused else ("metadata",)
     head = plugins.read("heads", {k: v for k, v in spec.items() if k not in (key, *own)}, where, "head")
     options = {name: spec[name] for name in own if name in spec}
-    member: Member = _validated(Member, {"backbones": used, "head": head, **options}, f"{where}.")
+    member: Member = _validated(Member, {"backbones": used, "head": head, **options}, where)
     return member
 
 

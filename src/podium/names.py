@@ -10,7 +10,7 @@ from podium.errors import PodiumError
 # What DVC can use as a key of `foreach`: a dot breaks `members.${key}`, `@` and integers fail.
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _COMPETITION = re.compile(r"[a-z][a-z0-9_-]*")
-_RESERVED = "ensemble"  # models/C/ensemble is the ensemble's
+_RESERVED = ("ensemble", "metadata")  # models/C/ensemble is the ensemble's, features/C/metadata.h5 the metadata's
 # Sections whose names must differ: each is a file of features/, or of predictions/.
 _ONE_NAMESPACE = (
     ("backbones", "finetunes", "imports.features"),
@@ -38,8 +38,9 @@ def sections(raw: Mapping[str, Any], where: str) -> dict[str, dict[str, Any]]:
                 raise PodiumError(
                     f"{where}{section}: the name {name!r} must match {_NAME.pattern} (lower case, no dot)"
                 )
-        if _RESERVED in named:
-            raise PodiumError(f"{where}{section}.{_RESERVED}: this name is the ensemble's own; choose another")
+        for name in _RESERVED:
+            if name in named:
+                raise PodiumError(f"{where}{section}.{name}: this name is the {name}'s own; choose another")
     for sharing in _ONE_NAMESPACE:
         for first, second in combinations(sharing, 2):
             if twice := set(found[first]) & set(found[second]):

@@ -10,7 +10,7 @@ import pytest
 from podium import heads, plugins
 from podium.contracts.features import Features
 from podium.errors import PodiumError
-from podium.fitting import crossfit, row_features
+from podium.fitting import crossfit, metadata, row_features
 from podium.splits import folds
 
 TASK = plugins.make("tasks", "regression", {"target": "t"}, "x")
@@ -236,9 +236,9 @@ def test_backbones_are_put_side_by_side_by_id():
 
 
 def test_metadata_stand_beside_the_features_in_every_view():
-    """Joined by id, not by position; numbers only."""
+    """Joined by id, not by position, behind the features."""
     rows = rows_of(meta_age=[str(n / 2) for n in range(N)], meta_sex="1").sample(frac=1, random_state=0)
     like = block_of(rows_of().iloc[[3, 1]], n_views=2)
-    np.testing.assert_array_equal(row_features.tabular(rows, like).x, [[[1.5, 1]] * 2, [[0.5, 1]] * 2])
-    with pytest.raises(PodiumError, match=r"layout\.metadata: 'sex' must be a number: row_id 'r03', 'r01'"):
-        row_features.tabular(rows.assign(meta_sex="m"), like)
+    found = row_features.with_metadata(like, rows, metadata.columns_of(rows, choice=True))
+    np.testing.assert_array_equal(found.x[:, :, 2:], [[[1.5, 1]] * 2, [[0.5, 1]] * 2])
+    np.testing.assert_array_equal(found.x[:, :, :2], like.x)

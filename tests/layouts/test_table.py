@@ -108,3 +108,27 @@ def test_several_lines_of_a_row(images):
     listing = Layout(table="shots.csv", id="{file.stem}", row="patient", image="file").read(images)
     assert listing.images["image_id"].tolist() == ["a", "B", "d"]
     assert listing.images["row_id"].tolist() == listing.rows["row_id"].tolist() == ["p1", "p1", "p2"]
+
+
+def test_rows_may_have_no_images(folder):
+    """Then metadata are what is learnt from, in the table of test rows too."""
+    layout = Layout(table="train.csv", id="Id", metadata=["label"], test={"table": "test.csv", "id": "Id"})
+    assert not layout.has_images
+    listing = layout.read(folder)
+    assert listing.rows["row_id"].tolist() == ["007", "1e5", "42"]
+    assert listing.images.columns.tolist() == ["image_id", "row_id", "source"]
+    assert listing.images.empty
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "`image` is missing; where rows have none, name the columns"),
+        ({"metadata": ["label"], "test": {"table": "test.csv", "image": "{Id}.jpg"}}, "in `test` too, or in neither"),
+        ({"image": "{Id}.jpg", "test": {"table": "test.csv"}}, "in `test` too, or in neither"),
+    ],
+)
+def test_a_forgotten_image_is_told(options, message):
+    """A layout without any is meant only where something else is learnt from."""
+    with pytest.raises(ValueError, match=message):
+        Layout(table="train.csv", **options)

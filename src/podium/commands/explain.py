@@ -76,7 +76,7 @@ def _choose(config: Config, member: str | None) -> tuple[str, Extraction | Encod
         encoder: Extraction | Encoder
         if name in params.finetunes:
             encoder = find(params.finetunes[name], f"{where}: finetunes.{name}")
-        elif (one := params.members.get(name)) and one.backbones[0] in params.backbones:
+        elif (one := params.members.get(name)) and one.backbones[0] in params.backbones and not one.metadata:
             if not (member or one.head.is_linear):
                 continue
             encoder = resolve_auto(params.backbones[one.backbones[0]], f"{where}: backbones.{one.backbones[0]}")
@@ -84,7 +84,9 @@ def _choose(config: Config, member: str | None) -> tuple[str, Extraction | Encod
             continue
         if heatmaps.pooling(encoder):
             return name, encoder
-    raise PodiumError(f"{where}: members: none has a linear head on means or maxima of feature maps, as heatmaps need")
+    raise PodiumError(
+        f"{where}: members: none has a linear head on means or maxima of feature maps alone, as heatmaps need"
+    )
 
 
 def _explain(config: Config, name: str, extraction: Extraction, images: pd.DataFrame) -> dict[str, Heatmap]:

@@ -60,6 +60,8 @@ def _imported(config: Config) -> dict[str, set[str]]:
 def _metadata(config: Config, data: Dataset) -> Iterator[Finding]:
     """Check what is known of a row beside its pixels: of its first image, where it has several."""
     raw, images = paths.raw(config.params.competition), data.images
+    if not len(images):  # then the columns are what a model is to learn from
+        return
     first = images[images["split"] == "train"].sort_values(["row_id", "image_id"]).drop_duplicates("row_id")
     known = data.of(first["row_id"])
     with Raw(raw) as files:  # one file at a time

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from podium import paths
 from podium.config import Config, Params, load_params
+from podium.contracts.metadata import NAME as METADATA
 from podium.errors import PodiumError
 from podium.features.extraction import pixel_caches, resolve_auto
 from podium.storage import uses
@@ -72,7 +73,7 @@ def _outputs(named: list[Params], kind: str) -> Iterator[tuple[Path, str]]:
     wanted: dict[str, set[str]] = {}
     for params in named:
         own = {
-            "features": [*params.backbones, *params.finetunes, *params.imports.features],
+            "features": [*params.backbones, *params.finetunes, *params.imports.features, METADATA],
             "predictions": params.bank(),
             "models": [*params.models(), *params.finetunes, "ensemble"],
         }[kind]

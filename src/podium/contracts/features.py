@@ -114,6 +114,16 @@ def _require_intact(path: Path) -> None:
         raise PodiumError(f"{path}: it is damaged: its checksum is another; remove it and run `dvc repro`")
 
 
+def write_manifest(path: Path, attributes: Mapping[str, Any]) -> None:
+    """Write a file without features, for rows whose features lie elsewhere: its attributes say where, and which."""
+    import h5py
+
+    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs["schema"] = SCHEMA
+        for name in sorted(attributes):
+            file.attrs[name] = attributes[name]
+
+
 def read(path: Path, chosen: Callable[[pd.DataFrame], np.ndarray | pd.Series] | None = None) -> Features:
     """Return a checked features file; raises PodiumError naming the file and what is wrong with it.
 

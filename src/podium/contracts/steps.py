@@ -300,6 +300,93 @@ def unit_rows(x: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
+class Impute(Fitted):
+    """One column of numbers: `fill` where missing, and where `is_flagged` a second column that is 1 there."""
+
+    fill: float
+    is_flagged: bool
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """Return `(n, 1)` or `(n, 2)` of `(n, 1)`."""
+        missing = np.isnan(x)
+        filled = np.where(missing, self.fill, x)
+        return np.hstack([filled, missing]) if self.is_flagged else np.asarray(filled)
+
+
+@dataclass(frozen=True)
+class DateParts(Fitted):
+    """One column of days since 1970: the days, and for each of `periods` (in days) sine and cosine of the phase."""
+
+    fill: float
+    periods: np.ndarray
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """Return `(n, 1 + 2 periods)` of `(n, 1)`."""
+        days = np.where(np.isnan(x), self.fill, x)
+        phase = 2 * np.pi * days / self.periods
+        return np.hstack([days, np.sin(phase), np.cos(phase)])
+
+
+@dataclass(frozen=True)
+class OneHot(Fitted):
+    """One column of categories: a column of 0 and 1 for each of `codes (c,)`; all 0 for a category not among them.
+
+    A NaN among the codes stands for missing cells.
+    """
+
+    codes: np.ndarray
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """Return `(n, c)` of `(n, 1)`."""
+        return _equal(x, self.codes).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class Ordinal(Fitted):
+    """One column of categories: their place among the rising `codes (c,)`, -1 for any other and where missing."""
+
+    codes: np.ndarray
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """Return `(n, 1)` of `(n, 1)`."""
+        known = _equal(x, self.codes)
+        return np.where(known.any(axis=1), known @ np.arange(len(self.codes)), -1.0)[:, None]
+
+
+@dataclass(frozen=True)
+class CategoryMeans(Fitted):
+    """One column of categories: the mean target of each of `codes (c,)`, `means (c, k)`; `prior (k,)` for any other."""
+
+    codes: np.ndarray
+    means: np.ndarray
+    prior: np.ndarray
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """Return `(n, k)` of `(n, 1)`."""
+        known = _equal(x, self.codes)
+        return np.where(known.any(axis=1)[:, None], known.astype(np.float64) @ self.means, self.prior)
+
+
+def _equal(x: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Return `(n, c)` bool of `(n, 1)` and `(c,)`: NaN equals NaN."""
+    return np.asarray((x == codes) | (np.isnan(x) & np.isnan(codes)))
+
+
+@dataclass(frozen=True)
+class EncodeMetadata(Fitted):
+    """Features as they are, and the columns of metadata behind the first `n_features`, each through its own step."""
+
+    n_features: int
+    columns: tuple[Fitted, ...]
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """Return `(n, n_features + e)` float64."""
+        cells = x[:, self.n_features :].astype(np.float64)
+        encoded = [step.predict(cells[:, [place]]) for place, step in enumerate(self.columns)]
+        return np.hstack([x[:, : self.n_features], *encoded])
+
+
+@dataclass(frozen=True)
 class Trees(Fitted):
     """Boosted trees in LightGBM's own text format; `(n, k)` probabilities or values."""
 

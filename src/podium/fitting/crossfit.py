@@ -11,8 +11,9 @@ from podium.contracts import models
 from podium.contracts.folds import FoldTable
 from podium.contracts.models import Fitted
 from podium.contracts.scores import Scores
-from podium.contracts.steps import Mean, predict
+from podium.contracts.steps import Chain, Mean, predict
 from podium.contracts.tables import by_id
+from podium.fitting import metadata
 from podium.fitting.row_features import AnyFeatures, RowFeatures
 from podium.heads import Head, Training
 from podium.splits.folds import Split, full, seed_of, splits
@@ -116,6 +117,10 @@ def fit(
     task.require_all(y, labels, "folds")
     group = pd.factorize(rows["group"], sort=True)[0]
     lines = features.lines(rows["row_id"].to_numpy(object))
+    encoder = None
+    if features.metadata:
+        encoder, x = _encoded(features, task, labels, rows, x, y, group, seed)
+        d = x.shape[2]
     data = Training(
         x=x.reshape(n * n_views, d),
         y=np.repeat(y, n_views, axis=0),
@@ -124,11 +129,40 @@ def fit(
         group=np.repeat(group, n_views),
         weight=np.repeat(rows["weight"].to_numpy(np.float64), n_views),
         seed=seed,
-        source=features.x.reshape(-1, d),
-        index=(lines[:, None] * n_views + np.arange(n_views)).reshape(-1),
+        # Encoded metadata differ from fold to fold: their models share no rows.
+        source=None if encoder else features.x.reshape(-1, d),
+        index=None if encoder else (lines[:, None] * n_views + np.arange(n_views)).reshape(-1),
     )
     fitted = tuple(head.fit(dataclasses.replace(data, seed=seed_of(seed, i))) for i in range(head.seeds))
-    return fitted[0] if len(fitted) == 1 else Mean(fitted)
+    model = fitted[0] if len(fitted) == 1 else Mean(fitted)
+    return Chain((encoder, model)) if encoder else model
+
+
+def _encoded(
+    features: RowFeatures,
+    task: VectorTask,
+    labels: list[str],
+    rows: pd.DataFrame,
+    x: np.ndarray,
+    y: np.ndarray,
+    group: np.ndarray,
+    seed: int,
+) -> tuple[Fitted, np.ndarray]:
+    """Return the encoder of the metadata behind the features in `x (n, v, d + m)`, and the encoded `(n, v, d + e)`."""
+    n_features = x.shape[2] - len(features.metadata)
+    k = len(task.columns(labels))
+    is_one_of_k = y.ndim == 1 and k > 1
+    data = metadata.Training(
+        y=y,
+        targets=np.eye(k)[y] if is_one_of_k else y.reshape(len(y), -1).astype(np.float64),
+        group=group,
+        weight=rows["weight"].to_numpy(np.float64),
+        seed=seed,
+        is_value=task.is_value,
+    )
+    encoder, encoded = metadata.fit_encoder(features.metadata, n_features, x[:, 0, n_features:], data)
+    in_views = np.repeat(encoded[:, None], x.shape[1], axis=1)
+    return encoder, np.concatenate([x[:, :, :n_features], in_views], axis=2)
 
 
 def predict_views(model: Fitted, x: np.ndarray) -> np.ndarray:

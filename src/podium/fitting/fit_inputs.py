@@ -1,18 +1,23 @@
 """What heads are fitted on: the rows, the folds and the features of some backbones."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from podium import paths
 from podium.contracts import features, models
 from podium.contracts.dataset import Dataset
 from podium.contracts.folds import FoldTable
+from podium.contracts.metadata import NAME
 from podium.contracts.models import Fitted
 from podium.contracts.scores import Scores
 from podium.fitting.crossfit import Keep, cross_fit, in_memory
 from podium.fitting.member import Member
-from podium.fitting.row_features import AnyFeatures, fused, read_features, tabular
+from podium.fitting.metadata import Choice, columns_of
+from podium.fitting.row_features import AnyFeatures, blank, fused, read_features, with_metadata
 from podium.heads import Head
 from podium.imaging.views import Views
 from podium.storage.files import atomic_folder, write_json
@@ -23,7 +28,10 @@ ABOUT = "about.json"  # beside a member's models: what they take
 
 @dataclass(frozen=True)
 class FitInputs:
-    """All that heads are fitted on; features by backbone, in the views to train on and in those to predict from."""
+    """All that heads are fitted on; features by backbone, in the views to train on and in those to predict from.
+
+    `metadata` among the backbones is of rows that have images, or of all where no row has any.
+    """
 
     data: Dataset
     folds: FoldTable
@@ -40,6 +48,10 @@ class FitInputs:
         train_features: dict[str, AnyFeatures] = {}
         predict_features: dict[str, AnyFeatures] = {}
         for backbone in backbones:
+            if backbone == NAME:
+                train_features[NAME] = blank(_row_ids(data, ("train", "extra")))
+                predict_features[NAME] = blank(_row_ids(data, splits))
+                continue
             path = paths.features(competition, backbone)
             table = features.read(path)
             train_features[backbone] = read_features(table, data.images[is_train], views.train, str(path))
@@ -53,15 +65,17 @@ class FitInputs:
         backbones: Sequence[str],
         seed: int,
         *,
-        metadata: bool = False,
+        metadata: Choice = False,
         keep: Keep = in_memory,
     ) -> Scores:
         """Return one head's predictions from several backbones' features, and the rows' metadata, side by side."""
+        pictured = [name for name in backbones if name != NAME] or [NAME]
         train, predicted = (
-            fused([side[name] for name in backbones]) for side in (self.train_features, self.predict_features)
+            fused([side[name] for name in pictured]) for side in (self.train_features, self.predict_features)
         )
-        if metadata:
-            train, predicted = (fused([side, tabular(self.data.rows, side)]) for side in (train, predicted))
+        if metadata or NAME in backbones:
+            columns = columns_of(self.data.rows, metadata or True)
+            train, predicted = (with_metadata(side, self.data.rows, columns) for side in (train, predicted))
         return cross_fit(head, task, self.data.labels, self.data.rows, self.folds, train, predicted, seed, keep)
 
 
@@ -77,6 +91,19 @@ def fit_member(
             return saved
 
         predictions = inputs.predict(task, member.head, backbones, seed, metadata=member.metadata, keep=keep)
-        facts = {"backbones": list(backbones), "metadata": member.metadata, "views": member.head.views}
+        has_metadata = member.metadata or NAME in backbones
+        columns = columns_of(inputs.data.rows, member.metadata or True) if has_metadata else ()
+        facts = {
+            "backbones": list(backbones),
+            "metadata": [dataclasses.asdict(column) for column in columns],
+            "views": member.head.views,
+        }
         write_json(facts, temporary / ABOUT)
     return predictions
+
+
+def _row_ids(data: Dataset, splits: Sequence[str]) -> np.ndarray:
+    rows = data.rows[data.rows["split"].isin(splits)]
+    if len(data.images):
+        rows = rows[rows["row_id"].isin(data.images["row_id"])]
+    return rows["row_id"].to_numpy(object)

@@ -9,16 +9,22 @@ import numpy as np
 import pandas as pd
 
 from podium.contracts.features import Features
+from podium.contracts.metadata import MetadataColumn
 from podium.contracts.tables import by_id
 from podium.errors import PodiumError, preview
+from podium.fitting import metadata
 
 
 @dataclass(frozen=True)
 class RowFeatures:
-    """Features of rows by view: `x (n, v, d)` float32 of the sorted `row_id (n,)`."""
+    """Features of rows by view: `x (n, v, d)` float32 of the sorted `row_id (n,)`.
+
+    The last columns of `x` are those of `metadata`, not encoded yet: that is learnt on each fold's training rows.
+    """
 
     row_id: np.ndarray
     x: np.ndarray
+    metadata: tuple[MetadataColumn, ...] = ()
 
     @property
     def n_views(self) -> int:
@@ -116,16 +122,20 @@ def _side_by_side(blocks: Sequence[RowFeatures]) -> RowFeatures:
     return RowFeatures(row_id, np.concatenate([block.of(row_id) for block in blocks], axis=2))
 
 
-def tabular(rows: pd.DataFrame, like: AnyFeatures) -> RowFeatures:
-    """Return the metadata of a block's rows as features `(n, v, d)`, the same in every view.
+def blank(row_id: np.ndarray) -> RowFeatures:
+    """Return rows without features in a single view, for metadata to stand beside."""
+    ids = np.sort(row_id)
+    return RowFeatures(ids, np.empty((len(ids), 1, 0), np.float32))
 
-    Raises PodiumError where a column holds anything but numbers.
-    """
-    columns = [name for name in rows.columns if name.startswith("meta_")]
-    known = by_id(rows, like.row_id, "rows")
-    x = known[columns].apply(pd.to_numeric, errors="coerce")
-    if (wrong := x.isna()).any(axis=None):
-        column = wrong.any().idxmax()
-        ids = preview(known["row_id"][wrong[column]])
-        raise PodiumError(f"layout.metadata: {column.removeprefix('meta_')!r} must be a number: row_id {ids}")
-    return RowFeatures(like.row_id, np.repeat(x.to_numpy(np.float32)[:, None], like.n_views, axis=1))
+
+def with_metadata(block: AnyFeatures, rows: pd.DataFrame, columns: tuple[MetadataColumn, ...]) -> AnyFeatures:
+    """Return the features with the rows' metadata as last columns, the same in every view."""
+    cells = metadata.matrix(by_id(rows, block.row_id, "rows"), columns)
+    in_views = np.repeat(cells[:, None], block.n_views, axis=1)
+
+    def beside(own: RowFeatures) -> RowFeatures:
+        return RowFeatures(block.row_id, np.concatenate([own.of(block.row_id), in_views], axis=2), columns)
+
+    if isinstance(block, FoldFeatures):
+        return dataclasses.replace(block, by_network=lambda name: beside(block.of_model(name)))
+    return beside(block)

@@ -37,6 +37,8 @@ def near_pairs(hashes: Iterable[str], distance: int = NEAR) -> pd.DataFrame:
     block: 60,000 hashes take about a minute.
     """
     bits = _bits(hashes)
+    if not len(bits):
+        return pd.DataFrame({"first": [], "second": [], "distance": [], "orientation": []}, dtype="int64")
     signs = bits.astype(np.float32) * 2 - 1
     found = []
     for name, turned in orientations(bits).items():

@@ -35,7 +35,8 @@ def open_images(images: pd.DataFrame, raw: Path, max_megapixels: float) -> tuple
 
         inspected = pool.map(inspect, images["source"])
         facts = list(tqdm(inspected, total=len(images), desc="prepare", unit="image", disable=None))
-    opened = images.reset_index(drop=True).join(pd.DataFrame(facts))
+    found = pd.DataFrame(facts, columns=["width", "height", "digest", "hash", "reason"])
+    opened = images.reset_index(drop=True).join(found)
     is_readable = opened["reason"] == ""
     quarantined = opened.loc[~is_readable, ["image_id", "row_id", "source", "reason"]]
     return opened[is_readable].drop(columns="reason"), quarantined
@@ -54,19 +55,20 @@ def unused_images(raw: Path, images: pd.DataFrame) -> dict[str, Any]:
     with Raw(raw) as files:
         sources = {source for source in files.sources() if source.lower().endswith(SUFFIXES)}
     # A row of a sprite sheet uses the sheet.
-    unused = sorted(sources - set(images["source"]) - set(images["source"].str.rpartition("#")[0]))
+    unused = sorted(sources - set(images["source"]) - {source.rpartition("#")[0] for source in images["source"]})
     return {"unused_images": len(unused), "first_unused_images": unused[:5]}
 
 
 def audit(rows: pd.DataFrame, images: pd.DataFrame, quarantined: pd.DataFrame, unlabelled: pd.Series) -> dict[str, Any]:
     """Return what a competitor should know of the images, as JSON."""
+    has_images = len(images) + len(quarantined) > 0
     sizes = Counter(f"{width}x{height}" for width, height in zip(images["width"], images["height"], strict=True))
     twins = images.sort_values("image_id").groupby("digest")["image_id"].agg(list)
     return {
         "rows": dict(Counter(rows["split"])),
         "images": dict(Counter(images["split"])),
         "quarantined": quarantined.sort_values("image_id").to_dict("records"),
-        "rows_without_image": sorted(set(rows["row_id"]) - set(images["row_id"])),
+        "rows_without_image": sorted(set(rows["row_id"]) - set(images["row_id"])) if has_images else [],
         "rows_without_label": sorted(unlabelled),
         "sizes": dict(sizes.most_common(20)),
         "duplicates": sorted(group for group in twins if len(group) > 1),

@@ -58,6 +58,11 @@ class Layout(Frozen):
     max_megapixels: float = Field(MAX_MEGAPIXELS, gt=0)
     """The largest image that is decoded; one whose header says more is quarantined, since its memory follows that."""
 
+    @property
+    def has_images(self) -> bool:
+        """Tell whether rows have images; where not, metadata are all that a model can learn from."""
+        return True
+
     def read(self, folder: Path) -> Listing:
         """Return the listing of the raw data in `folder`; raises PodiumError naming file and column."""
         raise NotImplementedError

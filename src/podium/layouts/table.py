@@ -1,8 +1,10 @@
 """One line per image or row in a table: its id, its file and whatever else is known of it."""
 
 from pathlib import Path
+from typing import Self
 
 import pandas as pd
+from pydantic import model_validator
 
 from podium.errors import PodiumError, preview
 from podium.frozen import Frozen
@@ -30,8 +32,8 @@ class Part(Frozen):
     """Names of the columns of a table without a header."""
     id: str = "id"
     """The image's id: a template over the columns, or one of them."""
-    image: str | tuple[str, ...]
-    """The image's source, or several: templates over the columns; may end in `.*`."""
+    image: str | tuple[str, ...] | None = None
+    """The image's source, or several: templates over the columns; may end in `.*`. Null: rows have no images."""
     row: str | None = None
     """The template of the row's id where several lines belong to one row."""
 
@@ -48,6 +50,19 @@ class Layout(Base, Part):
 
     test: TestPart | None = None
     """The table of the rows to predict, where the competition has one."""
+
+    @model_validator(mode="after")
+    def _agree_on_images(self) -> Self:
+        if not self.has_images and not self.metadata:
+            raise ValueError("`image` is missing; where rows have none, name the columns to learn from in `metadata`")
+        if self.test and (self.test.image is None) == self.has_images:
+            raise ValueError("`image` must be in `test` too, or in neither")
+        return self
+
+    @property
+    def has_images(self) -> bool:
+        """See Layout."""
+        return self.image is not None
 
     def read(self, folder: Path) -> Listing:
         """Return the listing; raises PodiumError naming the file, the key and the columns that there are."""
@@ -73,7 +88,7 @@ def _read(raw: Raw, part: Part, split: str, key: str) -> Listing:
     table = csv_table.read(raw.require(part.table), part.table, part.separator, part.columns)
     ids = fill(part.id, table, f"{part.table}: {key}.id")
     rows = fill(part.row, table, f"{part.table}: {key}.row") if part.row else ids
-    templates = (part.image,) if isinstance(part.image, str) else part.image
+    templates = (part.image,) if isinstance(part.image, str) else part.image or ()
     several = len(templates) > 1
     images = [
         pd.DataFrame(
@@ -86,4 +101,5 @@ def _read(raw: Raw, part: Part, split: str, key: str) -> Listing:
         )
         for place, template in enumerate(templates)
     ]
-    return listing(pd.concat(images, ignore_index=True), table, rows, split)
+    none = pd.DataFrame(columns=["image_id", "row_id", "source"], dtype="str")
+    return listing(pd.concat(images or [none], ignore_index=True), table, rows, split)

@@ -1,11 +1,15 @@
 """prepare: raw data -> tables of images and rows, targets, the sample submission, the solution and the audit."""
 
+import hashlib
 from pathlib import Path
 
 import pandas as pd
 
 from podium import paths
 from podium.config import Competition, Config
+from podium.contracts import features
+from podium.contracts.metadata import NAME as METADATA
+from podium.contracts.metadata import PREFIX
 from podium.contracts.tables import HASHES, IMAGES, ROWS
 from podium.errors import PodiumError, preview
 from podium.imaging.duplicates import equal_pairs, joined_groups
@@ -44,6 +48,7 @@ def run(config: Config) -> None:
     is_test = rows["split"] == "test"
     rows[encoded.columns.columns] = rows[encoded.columns.columns].mask(is_test)
     ROWS.write(rows, paths.data(name, "rows.parquet"), {"labels": encoded.labels, "task": task.kind})
+    _write_metadata(rows, paths.features(name, METADATA))
     csv_table.write(sample, paths.data(name, "sample_submission.csv"))
     found = audit(rows, images, quarantined, unlabelled) | unused_images(raw, listing.images)
     write_json(found, paths.data(name, "audit.json"))
@@ -80,11 +85,22 @@ def _rows(found: pd.DataFrame, encoded: Encoded, competition: Competition, where
     rows = found[["row_id", "split"]].join(encoded.columns)
     rows["weight"] = pd.to_numeric(found[layout.weight], errors="coerce") if layout.weight else 1.0
     rows["group"] = found[layout.group] if layout.group else rows["row_id"]
-    rows = rows.join(found[list(layout.metadata)].add_prefix("meta_"))
+    rows = rows.join(found[list(layout.metadata)].add_prefix(PREFIX))
     if competition.holdout:
         rows["split"] = _held_out(found, rows["group"], competition, where)
     # A row of several images may have as many lines: what is left of them must be the same, or its id comes twice.
     return ROWS.check(rows.drop_duplicates(), where)
+
+
+def _write_metadata(rows: pd.DataFrame, path: Path) -> None:
+    """Write what stands for the metadata among the feature files: DVC needs a file for each backbone that is named.
+
+    The cells themselves are in the Rows table, which every fit reads.
+    """
+    cells = rows.sort_values("row_id")[["row_id", *(name for name in rows.columns if name.startswith(PREFIX))]]
+    digest = hashlib.sha256(cells.to_csv(index=False).encode()).hexdigest()
+    columns = [name.removeprefix(PREFIX) for name in cells.columns[1:]]
+    features.write_manifest(path, {"backbone": METADATA, "columns": ", ".join(columns), "digest": digest})
 
 
 def _write_targets(encoded: Encoded, rows: pd.DataFrame, config: Config) -> None:

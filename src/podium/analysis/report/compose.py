@@ -47,14 +47,16 @@ def compose(config: Config) -> tuple[Page, dict[str, pd.DataFrame]]:
     plots = contents.plots(results, climb.astype({"step": "float64", "loss": "float64"}), uploads)
     plots |= panels.plots(results)
     texts = dict(zip(results.ids, zip(panels.labels(results), panels.predictions(results), strict=True), strict=True))
-    twins = _twins(name) or audit["duplicates"]
-    tiles = gallery.tiles(results.ids, panels.ranked(results), texts, images, audit["quarantined"], twins)
+    tiles: list[gallery.Tile] = []
+    if len(images):  # rows may have none
+        twins = _twins(name) or audit["duplicates"]
+        tiles = gallery.tiles(results.ids, panels.ranked(results), texts, images, audit["quarantined"], twins)
     with Reader(paths.raw(name)) as reader:
         previews = {tile.image_id: pictures.of_source(reader, tile.source) for tile in tiles}
     page = Page(
         title=competition.title,
         headline=scores.headline(),
-        summary=f"{len(results.ids):,} scored rows, {len(images):,} images.",
+        summary=f"{len(results.ids):,} scored rows" + (f", {len(images):,} images." if len(images) else "."),
         members=contents.members(bank_table),
         charts=[
             _bank(bank_table, competition.metric),
