@@ -41,6 +41,7 @@ HELPERS = {
     "check": ("commands.check", "run", "file"),
     "upload": ("commands.upload", "run", "again"),
     "explain": ("commands.explain", "run", "ids", "member"),
+    "label": ("commands.label", "run", "pictures", "network"),
     "tune": ("commands.tune", "run", "name", "trials"),
     "ledger": ("commands.ledger", "run"),
     "leaks": ("commands.leaks", "run"),
@@ -48,7 +49,7 @@ HELPERS = {
     "reference": ("commands.reference", "run"),
     "use": ("commands.use", "run", "name"),
 }
-WITHOUT_CONFIG = ("scan", "compare", "new", "reference", "use")
+WITHOUT_CONFIG = ("scan", "compare", "label", "new", "reference", "use")
 _STDOUT = 1
 _SIGPIPE = 128 + 13  # what a shell reports of a command whose reader hung up
 
@@ -100,6 +101,9 @@ def _parser() -> argparse.ArgumentParser:
     explain = commands.add_parser("explain", help="show where in images a member sees its evidence")
     explain.add_argument("ids", metavar="IMAGE_ID", nargs="*", help="all of the report's gallery by default")
     explain.add_argument("--member", help="the best with exact maps by default")
+    label = commands.add_parser("label", help="print the likeliest ImageNet labels of any picture")
+    label.add_argument("pictures", metavar="PICTURE", nargs="+", help="a file, a folder, or - for a picture on stdin")
+    label.add_argument("--network", default="efficientnet_lite0", help="one with a classifier (default: %(default)s)")
     tune = commands.add_parser("tune", help="look for better settings of one head; nothing is extracted again")
     tune.add_argument("name", metavar="MEMBER", help="one of params.yaml's members or fusions")
     tune.add_argument("--trials", type=int, default=30, help="how many more settings to try (default: 30)")

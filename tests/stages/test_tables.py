@@ -14,6 +14,7 @@ from podium.commands import leaks, prune
 from podium.contracts import models
 from podium.contracts.scores import Scores
 from podium.stages import augment, bank, download, ensemble, fit, fold, fuse, gather, prepare, report, score, submit
+from podium.storage import yaml_file
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,7 +27,7 @@ def table(tmp_path, monkeypatch):
     shutil.copytree(ROOT / "competitions", "competitions")
 
     def run(name, *members, **fusions):
-        read = config.read_yaml(ROOT / f"recipes/{name}.yaml")
+        read = yaml_file.read(ROOT / f"recipes/{name}.yaml")
         read["members"] = {member: read["members"][member] for member in members}
         Path("params.yaml").write_text(json.dumps(read | {"fusions": fusions}))
         loaded = config.load()
