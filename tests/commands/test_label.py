@@ -14,7 +14,7 @@ from skimage import data
 from podium import cli
 from podium.commands import label
 
-pytestmark = pytest.mark.xdist_group("keras")
+pytestmark = pytest.mark.keras
 PICTURES = Path(data.__file__).parent
 SEEN = {
     "chelsea.png": {"tabby", "tiger cat", "Egyptian cat"},
