@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 RUN := PATH="$(abspath $(BIN)):$$PATH" TF_CPP_MIN_LOG_LEVEL=2 DVC_NO_ANALYTICS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup submission report test test-fast test-jax lint check lock clean
+.PHONY: help setup submission report test test-fast test-jax lint check docs lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -48,6 +48,10 @@ lint: setup  ## style, types and import rules
 	@$(RUN) lint-imports
 
 check: lint test  ## what CI runs: lint and tests
+
+docs: setup  ## the documentation as a site, in site/; it reads offline
+	@$(RUN) NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
+	@echo "see site/index.html"
 
 lock:  ## pin all dependencies again, with hashes and without a registry's name (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \

@@ -2,8 +2,8 @@
 
     python examples/augmented_batches.py [PICTURE.png]
 
-Each epoch deals the pictures anew, every one of them once; the last batch is as long as what is left. Augmentations are
-podium's own, as a finetune in params.yaml names them; seed, epoch and step decide them, so that a batch can be made again.
+Each epoch takes every picture once, in another order; the last batch is as long as what is left. Augmentations are
+podium's own, as a finetune in params.yaml names them; seed, epoch and step decide them: a batch can be made again.
 """
 
 import sys

@@ -2,9 +2,9 @@
 
     python examples/find_cars.py [PICTURE.png]
 
-The parts are podium's: the network `hog`, and the head `linear_svm` with its calibrated probabilities. Streets are drawn
-here, with cars among houses and trees. What the first machine takes for a car on further streets, and is none, joins its
-negatives, as Dalal and Triggs (2005) do. Average precision counts boxes that overlap a car by half, each car once.
+The parts are podium's: the network `hog`, and the head `linear_svm` with its calibrated probabilities. Streets are
+drawn here, with cars among houses and trees. What the first machine takes for a car on further streets, and is none,
+joins its negatives, as Dalal and Triggs (2005) do. Average precision counts a box that overlaps a car by half.
 """
 
 import sys
@@ -32,7 +32,7 @@ def street(rng: np.random.Generator) -> tuple[np.ndarray, Boxes]:
     """Return a picture `(240, 360, 3)` uint8 RGB of a street with one or two cars, and their boxes."""
     picture = np.full((240, 360, 3), rng.integers(150, 230, 3), np.uint8)
     picture[150:] = rng.integers(80, 140)
-    for x, y, is_house in rng.integers(0, (360, 90, 2), (7, 3)):
+    for x, y, is_house in rng.integers(0, (360, 90, 2), (7, 3)).tolist():
         if is_house:
             cv2.rectangle(picture, (x, y + 30), (x + 60, 155), tuple(map(int, rng.integers(0, 255, 3))), -1)
             for row in range(y + 38, 140, 20):
@@ -61,7 +61,7 @@ def overlap(box: np.ndarray, boxes: Boxes) -> np.ndarray:
     return shared / ((box[2:] - box[:2]).prod() + (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) - shared)
 
 
-def suppress(boxes: Boxes, p: np.ndarray, most: float = 0.3) -> np.ndarray:
+def suppress(boxes: Boxes, p: np.ndarray, most: float = 0.1) -> np.ndarray:
     """Return positions, the likeliest first, of boxes that overlap no likelier one by more than `most`."""
     kept: list[int] = []
     for place in np.argsort(-p, kind="stable"):

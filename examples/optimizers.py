@@ -2,8 +2,8 @@
 
     python examples/optimizers.py [PICTURE.png] [ANIMATION.gif]
 
-The surface is Beale's: a flat valley that bends, with its minimum at (3, 0.5). Each rule is a function from a gradient to a
-step; the formulas are those of the papers named below, and a test holds them against Keras's optimisers.
+The surface is Beale's: a flat valley that bends, with its minimum at (3, 0.5). Each rule is a function from a gradient
+to a step; the formulas are those of the papers named below, and a test holds them against Keras's optimisers.
 """
 
 import sys

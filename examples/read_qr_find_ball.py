@@ -2,8 +2,8 @@
 
     python examples/read_qr_find_ball.py [PICTURE.png]
 
-The code is printed on a sheet that is seen askew, in bad light and noise. The ball is red; shadows and other colours are
-not, so the hue tells it, and of what has this hue the largest round shape is taken. The picture shows what was found.
+The code is printed on a sheet that is seen askew, in bad light and noise. The ball is red; shadows and other colours
+are not, so the hue tells it, and of what has this hue the largest round shape is taken.
 """
 
 import sys

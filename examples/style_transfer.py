@@ -3,8 +3,9 @@
     python examples/style_transfer.py [PICTURE.png] [CONTENT STYLE]
 
 The result keeps the content's deep feature map, and has the style's correlations between channels (Gram matrices) in
-shallower ones. Its pixels are what Adam changes; total variation keeps them smooth. With EfficientNet-Lite0, whose weights
-come with a package, 200 steps at 224 px take a minute or two on a CPU; `network="vgg16"` is the paper's, and downloads weights.
+shallower ones. Its pixels are what Adam changes; their differences keep them smooth. With EfficientNet-Lite0, whose
+weights come with a package, 200 steps at 224 px took a minute on a busy CPU; `network="vgg16"` is the paper's, and
+downloads its weights.
 """
 
 import sys

@@ -3,6 +3,7 @@
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -147,3 +148,16 @@ def test_links_lead_somewhere():
         for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8")):
             target = (page.parent / link).resolve().relative_to(ROOT)
             assert any(file == str(target) or file.startswith(f"{target}/") for file in kept), f"{page.name}: {link}"
+
+
+def test_the_site_builds_and_loads_nothing_from_elsewhere(tmp_path):
+    """Strictly: a page that the menu lacks, or a dead link, is an error."""
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    pages = sorted(tmp_path.glob("*.html"))
+    assert {page.stem for page in pages} == {page.stem for page in PAGES if page.parent.name == "docs"} | {"404"}
+    for page in pages:
+        loaded = re.findall(r'<(?:script|img|iframe)[^>]+src="(http[^"]+)', page.read_text(encoding="utf-8"))
+        loaded += re.findall(r'<link rel="stylesheet" href="(http[^"]+)', page.read_text(encoding="utf-8"))
+        assert loaded == [], page.name

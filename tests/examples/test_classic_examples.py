@@ -43,7 +43,7 @@ def test_logistic_regression_learns(example, tmp_path, shape_of):
     theirs = LogisticRegression(C=np.inf, tol=1e-8).fit(x, y)
     np.testing.assert_allclose(weights.value[:, 0], theirs.coef_[0], atol=1e-3)
     np.testing.assert_allclose(offset.value, theirs.intercept_, atol=1e-3)
-    assert losses == sorted(losses, reverse=True)
+    assert np.diff(losses).max() < 1e-9
     assert autograd.main(tmp_path / "a.png") > 0.9
     assert shape_of(tmp_path / "a.png") == (400, 900, 3)
 
@@ -96,7 +96,7 @@ def test_boxes_of_one_car_become_one(example):
     boxes, p = np.hstack([corner, corner + rng.uniform(20, 60, (60, 2))]), rng.random(60)
     rectangles = np.hstack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]]).tolist()
     theirs = cv2.dnn.NMSBoxes(rectangles, p.tolist(), 0.0, 0.3)
-    assert cars.suppress(boxes, p).tolist() == np.ravel(theirs).tolist()
+    assert cars.suppress(boxes, p, 0.3).tolist() == np.ravel(theirs).tolist()
 
 
 def test_a_car_is_hit_once(example):
