@@ -109,6 +109,6 @@ def test_a_car_is_hit_once(example):
 
 @pytest.mark.slow
 def test_cars_are_found(example, tmp_path, shape_of):
-    """Trained on a dozen streets, most cars of four others."""
+    """Trained on sixteen streets, most cars of four others."""
     assert example("find_cars").main(tmp_path / "cars.png", n_train=16, n_hard=1, n_test=4) > 0.6
     assert shape_of(tmp_path / "cars.png") == (480, 720, 3)
