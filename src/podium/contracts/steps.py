@@ -364,7 +364,7 @@ class CategoryMeans(Fitted):
     def predict(self, x: np.ndarray) -> np.ndarray:
         """Return `(n, k)` of `(n, 1)`."""
         known = _equal(x, self.codes)
-        return np.where(known.any(axis=1)[:, None], known.astype(np.float64) @ self.means, self.prior)
+        return np.where(known.any(axis=1, keepdims=True), known.astype(np.float64) @ self.means, self.prior)
 
 
 def _equal(x: np.ndarray, codes: np.ndarray) -> np.ndarray:
