@@ -1,5 +1,6 @@
 """Which rows each model sees, and how its predictions are averaged: by a head that tells."""
 
+import dataclasses
 from types import SimpleNamespace
 from typing import ClassVar
 
@@ -242,3 +243,16 @@ def test_metadata_stand_beside_the_features_in_every_view():
     found = row_features.with_metadata(like, rows, metadata.columns_of(rows, choice=True))
     np.testing.assert_array_equal(found.x[:, :, 2:], [[[1.5, 1]] * 2, [[0.5, 1]] * 2])
     np.testing.assert_array_equal(found.x[:, :, :2], like.x)
+
+
+def test_metadata_stand_beside_the_features_of_each_fold_s_network():
+    """Each model's own features, with the same columns behind them."""
+    rows = rows_of(meta_age=[str(n) for n in range(N)])
+    by_network = {name: block_of(rows, n_views=2) for name in ("r0f0", "r0f1")}
+    by_network["r0f1"] = dataclasses.replace(by_network["r0f1"], x=-by_network["r0f1"].x)
+    block = row_features.FoldFeatures(rows["row_id"].to_numpy(object), 2, by_network.__getitem__)
+    found = row_features.with_metadata(block, rows, metadata.columns_of(rows, choice=True))
+    for name, own in by_network.items():
+        x = found.of_model(name).x
+        np.testing.assert_array_equal(x[:, :, :2], own.x)
+        np.testing.assert_array_equal(x[:, :, 2], np.repeat(np.arange(N)[:, None], 2, axis=1))

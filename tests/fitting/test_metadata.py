@@ -152,7 +152,7 @@ def test_a_fold_s_encoder_knows_its_training_rows_alone(rows):
     """A category of the fold's own rows is as unknown as a test row's; saved models say the same."""
     column = columns_of(rows, {"kind": "onehot"})
     table = folds.make(rows, "plain", 4, seed=0)
-    own = table.loc[table["fold"] == 2, "row_id"]
+    own = table.table.loc[table.table["fold"] == 2, "row_id"]
     rows.loc[rows["row_id"].isin(own), "meta_kind"] = "thin"
     rows.loc[~rows["row_id"].isin(own) & (rows["meta_kind"] == "thin"), "meta_kind"] = "mono"
     block = with_metadata(blank(rows["row_id"].to_numpy(object)), rows, column)
