@@ -45,6 +45,7 @@ HELPERS = {
     "tune": ("commands.tune", "run", "name", "trials"),
     "ledger": ("commands.ledger", "run"),
     "leaks": ("commands.leaks", "run"),
+    "predict": ("commands.predict", "run", "what", "out", "sample", "rows"),
     "prune": ("commands.prune", "run", "yes"),
     "reference": ("commands.reference", "run"),
     "use": ("commands.use", "run", "name"),
@@ -109,6 +110,11 @@ def _parser() -> argparse.ArgumentParser:
     tune.add_argument("--trials", type=int, default=30, help="how many more settings to try (default: 30)")
     commands.add_parser("ledger", help="show the uploads, CV against leaderboard, and the two final picks")
     commands.add_parser("leaks", help="look for copies, shared groups and telling metadata; say what each model saw")
+    predict = commands.add_parser("predict", help="predict new pictures by the whole ensemble")
+    predict.add_argument("what", metavar="PATH", nargs="+", help="images, folders, zip archives, videos")
+    predict.add_argument("--out", metavar="FILE_OR_FOLDER", help="a CSV; the table is printed by default")
+    predict.add_argument("--sample", metavar="FILE", help="a sample submission, to write a submission of its lines")
+    predict.add_argument("--rows", metavar="TEMPLATE_OR_CSV", help="a row's id from its path, such as '{path.stem}'")
     prune = commands.add_parser("prune", help="list cached rows and outputs that no params name any more")
     prune.add_argument("--yes", action="store_true", help="remove them")
     commands.add_parser("reference", help="print every key of params.yaml and of a competition, as Markdown")

@@ -8,6 +8,7 @@ or more lies in a file named by its SHA-256: several models may share it, and it
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -71,6 +72,19 @@ def load(folder: Path, name: str) -> Any:
 def names(folder: Path) -> list[str]:
     """Return the sorted names of the models in a folder."""
     return sorted(path.stem for path in folder.glob("*.npz"))
+
+
+def folds(folder: Path) -> list[str]:
+    """Return the names of the folds' models, by repeat and fold; raises PodiumError where there are none."""
+    found = {name: match for name in names(folder) if (match := re.fullmatch(r"r(\d+)f(\d+)", name))}
+    if not found:
+        raise PodiumError(f"{folder}: there are no models; run `dvc repro` to fit them")
+    return sorted(found, key=lambda name: tuple(map(int, found[name].groups())))
+
+
+def that_predict(folder: Path) -> list[str]:
+    """Return the names of the models whose mean predicts new rows: the one of all rows, or else every fold's."""
+    return [FULL] if FULL in names(folder) else folds(folder)
 
 
 def _packed(value: Any, arrays: dict[str, np.ndarray], folder: Path) -> Any:

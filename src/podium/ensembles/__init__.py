@@ -6,10 +6,10 @@ from typing import Self
 
 import numpy as np
 
-from podium.contracts.models import Fitted
+from podium.contracts.blends import Blend, WeightedSum, are_distributions
 from podium.frozen import Frozen
 
-_ROUNDING = 1e-4  # of the float32 sum of many classes' probabilities
+__all__ = ["Blend", "Ensemble", "EnsembleObjective", "Objective", "WeightedSum", "are_distributions", "crossed"]
 
 
 @dataclass(frozen=True)
@@ -68,14 +68,6 @@ class EnsembleObjective:
         return Objective(members, lambda blends: np.array([self(y, blend) for blend in blends]), second)
 
 
-def are_distributions(p: np.ndarray) -> bool:
-    """Tell whether `(..., k)` are probabilities of several classes: rows that sum to 1."""
-    if p.shape[-1] == 1:
-        return False
-    sums = np.einsum("...k->...", p)  # six times faster than sum over so short an axis
-    return bool(np.abs(sums - 1).max() <= _ROUNDING)
-
-
 def _binary_log_loss(
     y: np.ndarray, members: np.ndarray, limits: tuple[float, float], weight: np.ndarray | None
 ) -> Objective:
@@ -89,44 +81,6 @@ def _binary_log_loss(
 def _mean_log(truth: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
     logs = -np.log(np.maximum(truth, np.float32(1e-15)))
     return np.asarray(logs.mean(axis=1) if weight is None else logs @ (weight / weight.sum()))
-
-
-class Blend(Fitted):
-    """A fitted ensemble. `weights` is `(m,)`, summing to 1, or None where members have none.
-
-    `path` is the (member, loss) of each step of a search, for a person to see where it stopped gaining.
-    """
-
-    weights: np.ndarray | None
-    path: tuple[tuple[int, float], ...]
-
-    def predict(self, x: np.ndarray) -> np.ndarray:
-        """Return `(n, k)` float32 of the members' predictions `(m, n, k)`, row by row."""
-        raise NotImplementedError
-
-
-@dataclass(frozen=True)
-class WeightedSum(Blend):
-    """The members' weighted sum, brought back within `[low, high]` where a weight is negative.
-
-    Members are added one by one in float64, so that a row's bits do not depend on the rest of the batch.
-    """
-
-    weights: np.ndarray
-    low: float = 0.0
-    high: float = 1.0
-    path: tuple[tuple[int, float], ...] = ()
-
-    def predict(self, x: np.ndarray) -> np.ndarray:
-        """See Blend."""
-        total = np.zeros(x.shape[1:])
-        for k in np.flatnonzero(self.weights):
-            total += self.weights[k] * x[k]
-        if self.weights.min() < 0:
-            total = total.clip(self.low, self.high)
-            if are_distributions(x):
-                total /= total.sum(axis=1, keepdims=True)
-        return total.astype(np.float32)
 
 
 class Ensemble(Frozen):

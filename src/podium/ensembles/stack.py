@@ -1,17 +1,15 @@
 """Stacking: a second model on the members' predictions (Wolpert 1992)."""
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
 
+from podium.contracts.blends import Blend, Complement, Stacked, stack_inputs
 from podium.contracts.models import Fitted
-from podium.contracts.steps import Chain, Columns, Constant, Fill, Linear, Sigmoid, Softmax, Standardize, Trees, predict
-from podium.ensembles import Blend, EnsembleObjective
+from podium.contracts.steps import Chain, Columns, Constant, Fill, Linear, Sigmoid, Softmax, Standardize, Trees
 from podium.ensembles import Ensemble as Base
-
-_EDGE = 1e-4  # probabilities nearer to 0 or 1 count as this sure: their logits would outweigh all others
+from podium.ensembles import EnsembleObjective
 
 
 class Ensemble(Base):
@@ -27,7 +25,7 @@ class Ensemble(Base):
     def fit(self, members: np.ndarray, y: np.ndarray, *, loss: EnsembleObjective, seed: int) -> Blend:
         """Return a blend without weights; of several labels, each is stacked by itself."""
         is_value = not np.issubdtype(y.dtype, np.integer)
-        x = _inputs(members, is_value=is_value)
+        x = stack_inputs(members, is_value=is_value)
         scale = Standardize(x.mean(axis=0), 1 / np.maximum(x.std(axis=0), 1e-6))
         x = scale.predict(x)
         if is_value:
@@ -81,37 +79,3 @@ class Ensemble(Base):
         small = {"n_estimators": self.trees, "learning_rate": 0.05, "num_leaves": 7, "min_child_samples": 50}
         repeatable = {"deterministic": True, "force_row_wise": True, "n_jobs": 1, "random_state": seed, "verbose": -1}
         return {**small, **repeatable, "reg_lambda": 1 / self.C}
-
-
-@dataclass(frozen=True)
-class Complement(Fitted):
-    """The probability of the second of two classes, to the probabilities of both."""
-
-    def predict(self, x: np.ndarray) -> np.ndarray:
-        """Return `(n, 2)` of `(n, 1)`."""
-        return np.hstack([1 - x, x])
-
-
-@dataclass(frozen=True)
-class Stacked(Blend):
-    """A model on the members' logits, or on their values, within `[low, high]`."""
-
-    weights: None
-    model: Fitted
-    is_value: bool
-    low: float
-    high: float
-    path: tuple[tuple[int, float], ...] = ()
-
-    def predict(self, x: np.ndarray) -> np.ndarray:
-        """See Blend."""
-        p = predict(self.model, _inputs(x, is_value=self.is_value))
-        return np.asarray(p.clip(self.low, self.high), dtype=np.float32)
-
-
-def _inputs(members: np.ndarray, *, is_value: bool) -> np.ndarray:
-    """Return `(n, m * k)` logits, or the values themselves."""
-    from scipy.special import logit
-
-    flat = np.moveaxis(members, 0, 1).reshape(members.shape[1], -1).astype(np.float64)
-    return flat if is_value else np.asarray(logit(flat.clip(_EDGE, 1 - _EDGE)))

@@ -1,17 +1,18 @@
 """One head's models and predictions: out of fold for train rows, by the folds' models for test rows."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from podium.contracts import models
+from podium.contracts.averages import mean_of, predict_views
 from podium.contracts.folds import FoldTable
 from podium.contracts.models import Fitted
 from podium.contracts.scores import Scores
-from podium.contracts.steps import Chain, Mean, predict
+from podium.contracts.steps import Chain, Mean
 from podium.contracts.tables import by_id
 from podium.fitting import metadata
 from podium.fitting.row_features import AnyFeatures, RowFeatures
@@ -163,16 +164,3 @@ def _encoded(
     encoder, encoded = metadata.fit_encoder(features.metadata, n_features, x[:, 0, n_features:], data)
     in_views = np.repeat(encoded[:, None], x.shape[1], axis=1)
     return encoder, np.concatenate([x[:, :, :n_features], in_views], axis=2)
-
-
-def predict_views(model: Fitted, x: np.ndarray) -> np.ndarray:
-    """Return `(n, k)` float64: the mean of a model's predictions for `(n, v, d)` over the views."""
-    n, n_views, d = x.shape
-    p = predict(model, x.reshape(n * n_views, d))
-    return np.asarray(p.reshape(n, n_views, p.shape[1]).mean(axis=1, dtype=np.float64))
-
-
-def mean_of(predictions: Iterable[np.ndarray]) -> np.ndarray:
-    """Return the mean of several models' predictions `(n, k)` float64, summed in their order."""
-    parts = list(predictions)
-    return np.asarray(sum(parts[1:], parts[0]) / len(parts))

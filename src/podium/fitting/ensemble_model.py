@@ -6,24 +6,56 @@ from typing import Any
 
 import numpy as np
 
-from podium.contracts.models import Fitted
-from podium.ensembles import Blend, WeightedSum
+from podium.contracts.blends import Blend, EnsembleModel, WeightedSum
+from podium.contracts.predictions import Bank
+from podium.ensembles import Ensemble
+from podium.fitting.choose_ensemble import Verdict, choose_ensemble
+from podium.fitting.scoring import Scoring
 from podium.tasks import Task
 
 
 @dataclass(frozen=True)
-class EnsembleModel(Fitted):
-    """Members by name, how they are blended, and what their blend goes through at its end."""
+class EnsembleFit:
+    """The ensemble of all rows, those of each (repeat, fold)'s other rows, and the latter's predictions of the fold."""
 
-    names: tuple[str, ...]
-    blend: Blend
-    adjustment: Fitted | None
-    clip: tuple[float, float] | None
+    verdict: Verdict
+    model: EnsembleModel
+    fold_models: Mapping[tuple[int, int], EnsembleModel]
+    cross_fitted: Any
 
-    def combine(self, task: Task, members: Sequence[Any]) -> Any:
-        """Return predictions as they go out, of the members' predictions in the order of `names`."""
-        adjusted = task.adjusted(task.blended(self.blend, members), self.adjustment)
-        return task.finished(adjusted, self.clip)
+
+def fit_ensemble(
+    methods: Mapping[str, Ensemble],
+    scoring: Scoring,
+    bank: Bank[Any],
+    y: Any,
+    folds: np.ndarray,
+    weight: np.ndarray | None,
+    seed: int,
+) -> EnsembleFit:
+    """Choose a method, and fit it on the bank's train rows: on all of them, and on those outside of each fold.
+
+    Targets, `folds (n, repeats)` and `weight (n,)` are in the order of the bank's train rows.
+    """
+    task, clip, everyone = scoring.task, scoring.submission.clip, np.arange(len(bank.train_ids))
+    verdict = choose_ensemble(methods, task.stacked(bank.train), y, folds, loss=scoring.objective(weight), seed=seed)
+
+    def learn_adjustment(p: Any, rows: np.ndarray) -> Any:
+        kept = None if weight is None else weight[rows]
+        return task.adjustment(p.take(rows), y[rows], lambda truth, q: scoring.loss(truth, q, kept))
+
+    adjustment = learn_adjustment(task.blended(verdict.blend, bank.train), everyone)
+    blended = cross_blended(task, verdict.fold_blends, bank.train, folds)
+    fold_models, parts = {}, []
+    for (repeat, fold), blend in verdict.fold_blends.items():
+        inside = np.flatnonzero(folds[:, repeat] == fold)
+        # Repeats are averaged before they are adjusted, by what the folds of the first one teach.
+        own = learn_adjustment(blended, np.setdiff1d(everyone, inside)) if repeat == 0 else None
+        fold_models[repeat, fold] = EnsembleModel(bank.names, blend, own, clip)
+        if repeat == 0:
+            parts.append(scoring.finished(task.adjusted(blended.take(inside), own)))
+    cross_fitted = type(blended).concat(parts).by_id(bank.train_ids, "the folds")
+    return EnsembleFit(verdict, EnsembleModel(bank.names, verdict.blend, adjustment, clip), fold_models, cross_fitted)
 
 
 def cross_blended(

@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 import pandas as pd
 
+from podium.contracts.averages import mean_by_row, mean_view
 from podium.contracts.features import Features
 from podium.contracts.metadata import MetadataColumn
 from podium.contracts.tables import by_id
@@ -48,7 +49,7 @@ class RowFeatures:
 
     def merged(self) -> Self:
         """Return the mean of each row's views as its only view."""
-        return dataclasses.replace(self, x=self.x.mean(axis=1, keepdims=True))
+        return dataclasses.replace(self, x=mean_view(self.x))
 
 
 @dataclass(frozen=True)
@@ -98,10 +99,7 @@ def row_features(features: Features, images: pd.DataFrame, views: Sequence[str],
         table = table.sort_values(["row_id", "image_id"], kind="stable")
         ids, first, count = np.unique(table["row_id"].to_numpy(object), return_index=True, return_counts=True)
         x = features.matrix[table["place"].to_numpy(np.int64)].astype(np.float32)
-        # A lone image's features stay as they are, to the bit.
-        planes.append(
-            x if len(ids) == len(x) else np.add.reduceat(x, first, axis=0) / count[:, None].astype(np.float32)
-        )
+        planes.append(mean_by_row(x, first, count))
     return RowFeatures(ids, np.stack(planes, axis=1))
 
 

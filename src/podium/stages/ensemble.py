@@ -1,7 +1,6 @@
 """ensemble: the bank's members -> weights and adjustment, one table of predictions, scored naively and cross-fitted."""
 
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,8 +15,7 @@ from podium.contracts.folds import FoldTable
 from podium.contracts.models import FULL, of_fold
 from podium.contracts.predictions import Bank, read_bank
 from podium.ensembles import Blend
-from podium.fitting.choose_ensemble import Verdict, choose_ensemble
-from podium.fitting.ensemble_model import EnsembleModel, cross_blended
+from podium.fitting.ensemble_model import fit_ensemble
 from podium.fitting.scoring import Scoring
 from podium.storage import csv_table
 from podium.storage.files import atomic_folder, write_json
@@ -34,10 +32,13 @@ def run(config: Config) -> None:
     y, weight = task.truth(data, bank.train_ids), data.weight(bank.train_ids)
     folds = FoldTable.read(data.folder).matrix(bank.train_ids)
 
-    objective = scoring.objective(weight)
-    verdict = choose_ensemble(params.ensemble, task.stacked(bank.train), y, folds, loss=objective, seed=params.seed)
+    fitted = fit_ensemble(params.ensemble, scoring, bank, y, folds, weight, params.seed)
+    verdict, cross_fitted = fitted.verdict, fitted.cross_fitted
     folder = paths.models(competition, "ensemble")
-    cross_fitted = _write_models(folder, scoring, bank, verdict, y, folds, weight)
+    with atomic_folder(folder) as temporary:
+        models.save(fitted.model, temporary, FULL)
+        for (repeat, fold), one in fitted.fold_models.items():
+            models.save(one, temporary, of_fold(repeat, fold))
     model = models.load(folder, FULL)
     test = model.combine(task, bank.test)
     type(test).concat([cross_fitted, test]).write(paths.ensemble(competition))

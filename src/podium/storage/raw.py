@@ -42,15 +42,19 @@ class Raw:
                 continue
             name = path.relative_to(self.folder).as_posix()
             if path.suffix.lower() in ZIPS:
-                members = self._archive(name).infolist()
-                found += [
-                    f"{name}#{member.filename}"
-                    for member in members
-                    if not member.is_dir() and not unpacking.is_leftover(member.filename)
-                ]
+                found += self.members(name)
             elif not unpacking.is_leftover(name):
                 found.append(name)
         return sorted(found)
+
+    def members(self, archive: str) -> list[str]:
+        """Return the name of every member of one archive."""
+        listed = self._archive(archive).infolist()
+        return [
+            f"{archive}#{member.filename}"
+            for member in listed
+            if not member.is_dir() and not unpacking.is_leftover(member.filename)
+        ]
 
     def __contains__(self, source: str) -> bool:
         """Tell whether there is such a file or member."""

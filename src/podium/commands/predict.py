@@ -1,0 +1,116 @@
+"""`podium predict PATH...`: the whole ensemble on new pictures -> a CSV, or a submission."""
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from podium import paths
+from podium.config import Config, scoring, vector_task
+from podium.contracts.dataset import Dataset
+from podium.contracts.scores import Scores
+from podium.contracts.submission import check, read_sample
+from podium.contracts.tables import by_id
+from podium.errors import PodiumError, preview
+from podium.serving import ensemble as ensembles
+from podium.serving.ensemble import Ensemble
+from podium.serving.pictures import Found, find, rows_of, rows_of_table
+from podium.serving.runtime import Answers, Predictor, Row, labelled
+from podium.storage import csv_table
+from podium.storage.files import atomic
+
+MOST_PIXELS = 2**28  # of one picture: more is a mistake or an attack, and 0.8 GB
+_TEMPLATES = ("{path.stem}", "{path.name}")  # how a sample's ids may name files
+
+
+def run(config: Config, what: list[str], out: str | None, sample: str | None, rows: str | None) -> None:
+    """Predict pictures and write FILE, or FOLDER/predictions.csv; without `out`, print the table."""
+    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))  # OpenCV reads it when it is loaded
+    table = Path(rows) if rows and rows.lower().endswith(".csv") else None
+    for given, option in ((sample, "--sample"), (table and str(table), "--rows")):
+        if given and not Path(given).is_file():
+            raise PodiumError(f"{option}: there is no file {given}")
+    ensemble = ensembles.read(config, with_metadata=table is not None)
+    if ensemble.note:
+        print(f"predict: {ensemble.note}", file=sys.stderr)  # noqa: T201  # before any work
+    found = find(what)
+    if table:
+        wanted: Iterable[Row] = rows_of_table(table, what, ensemble.metadata)
+        count = len(list(wanted))
+    else:
+        wanted, count = rows_of(found, rows), sum(one.count for one in found)
+    if sample:
+        lines = read_sample(Path(sample))
+        kept = _of_sample(list(lines.iloc[:, 0]), found, list(wanted) if rows else None, sample)
+        wanted, count = kept, sum(len(row.pictures) for row in kept)
+    answers = _predict(ensemble.predictor(ensembles.network), wanted, count)
+    if sample:
+        _write_submission(config, ensemble, answers, lines, _file(out or "submission.csv", "submission.csv"))
+        return
+    if not answers.row_ids:
+        raise PodiumError(f"not one of {count} pictures can be read; the first: {': '.join(answers.unreadable[0])}")
+    header, cells = labelled(config.competition.task.kind, list(ensemble.labels), answers.p)
+    frame = pd.DataFrame(cells, columns=header)
+    frame.insert(0, "row_id", answers.row_ids)
+    if out is None:
+        frame.to_csv(sys.stdout, index=False)
+        return
+    file = _file(out, "predictions.csv")
+    csv_table.write(frame, file)
+    print(f"{file}: {len(frame):,} rows")  # noqa: T201  # the command's answer
+
+
+def _predict(predictor: Predictor, rows: Iterable[Row], count: int) -> Answers:
+    """Return all answers together; progress, speed and what cannot be read go to the terminal."""
+    parts = []
+    with tqdm(total=count, desc="predict", unit="image", disable=None) as progress:
+        parts = list(predictor.run(rows, progress.update))
+    unreadable = [fault for part in parts for fault in part.unreadable]
+    for name, reason in unreadable:
+        print(f"predict: {name}: {reason}", file=sys.stderr)  # noqa: T201  # listed, and no reason to stop
+    ids = [row_id for part in parts for row_id in part.row_ids]
+    return Answers(ids, np.concatenate([part.p for part in parts if part.row_ids] or [np.zeros((0, 1))]), unreadable)
+
+
+def _of_sample(ids: list[str], found: Sequence[Found], rows: list[Row] | None, sample: str) -> list[Row]:
+    """Return the rows that the sample submission names; pictures are named by their stem or file name."""
+    if rows is None:
+        tried = [list(rows_of(found, template)) for template in _TEMPLATES]
+        rows = max(tried, key=lambda some: len({row.row_id for row in some} & set(ids)))
+    wanted = set(ids)
+    kept = [row for row in rows if row.row_id in wanted]
+    if not kept:
+        raise PodiumError(
+            f"{sample}: none of its ids, such as {ids[0]!r}, is a picture's name, such as {rows[0].row_id!r};"
+            " say how by --rows"
+        )
+    return kept
+
+
+def _write_submission(config: Config, ensemble: Ensemble, answers: Answers, sample: pd.DataFrame, file: Path) -> None:
+    """Write the sample's lines as the competition wants them; a line without a picture gets the best constant."""
+    task, data = vector_task(config), Dataset(paths.dataset(config.params.competition))
+    ids, columns = list(sample.iloc[:, 0]), list(sample.columns[1:])
+    names = tuple(task.columns(list(ensemble.labels)))
+    row_ids = np.array(answers.row_ids, object)
+    p = Scores(row_ids, np.full(len(row_ids), "test", object), answers.p, names, ensemble.labels)
+    missing = sorted(set(ids) - set(answers.row_ids))
+    if missing:
+        rest = scoring(config).finished(task.fallback(data, missing))
+        p = Scores.concat([p, rest]) if len(row_ids) else rest
+        print(f"predict: no picture of {preview(missing)}; these get the best constant", file=sys.stderr)  # noqa: T201
+    submission = by_id(task.submission(p, data, columns), ids, str(file)).rename(columns={"row_id": sample.columns[0]})
+    with atomic(file) as temporary:
+        csv_table.write(submission, temporary)
+        check(temporary, sample, task.cell_specs(data, columns), str(file))
+    print(f"{file}: {len(submission):,} lines, checked against the sample submission")  # noqa: T201
+
+
+def _file(out: str, name: str) -> Path:
+    """Return the file to write: `out`, or one in it where it is a folder."""
+    path = Path(out)
+    return path / name if path.is_dir() or out.endswith("/") or not path.suffix else path

@@ -1,0 +1,216 @@
+"""The competition's ensemble, from its saved models: which members can follow to new pictures, and what they take."""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from podium import paths
+from podium.config import Config, scoring, vector_task
+from podium.contracts import models
+from podium.contracts.blends import EnsembleModel
+from podium.contracts.dataset import Dataset
+from podium.contracts.models import FULL
+from podium.contracts.predictions import Bank, read_bank
+from podium.contracts.tables import FOLDS
+from podium.errors import PodiumError
+from podium.features.extraction import Extraction, resolve_auto, workers
+from podium.fitting.ensemble_model import EnsembleFit, fit_ensemble, fold_matrix
+from podium.fitting.fit_inputs import ABOUT
+from podium.imaging.views import VIEWS
+from podium.serving.runtime import Member, Network, Predictor, trimmed
+from podium.tasks.vector import VectorTask
+from podium.training.encoder import Encoder
+from podium.training.encoder import find as find_encoder
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network trained here: its encoder, and the weights and the head of each fold."""
+
+    encoder: Encoder
+    folds: tuple[Any, ...]  # of podium.training.trained.TrainedNetwork
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """The members that are used, and what combines them; `note` says what was left out and what it costs."""
+
+    config: Config
+    labels: tuple[str, ...]
+    metadata: tuple[str, ...]  # columns that a member needs
+    model: EnsembleModel
+    members: dict[str, Member]
+    note: str = ""
+
+    @property
+    def networks(self) -> list[str]:
+        """Return the names of the backbones and trained networks that the members take, sorted."""
+        return sorted({name for member in self.members.values() for name in member.networks})
+
+    def source(self, name: str) -> Extraction | Trained:
+        """Return a backbone settled for this machine, or a trained network."""
+        params = self.config.params
+        if name in params.finetunes:
+            folder = paths.models(params.competition, name)
+            encoder = find_encoder(params.finetunes[name], f"{paths.PARAMS}: finetunes.{name}")
+            return Trained(encoder, tuple(models.load(folder, fold) for fold in models.folds(folder)))
+        return resolve_auto(params.backbones[name], f"{paths.PARAMS}: backbones.{name}")
+
+    def predictor(self, start: Callable[["Ensemble", str], Network]) -> Predictor:
+        """Return what predicts; `start` loads one network."""
+        views = tuple((VIEWS[name].operation, VIEWS[name].parameters) for name in self.config.params.views.test)
+        networks = {name: start(self, name) for name in self.networks}
+        return Predictor(networks, self.members, self.model, views, workers())
+
+
+def read(config: Config, *, with_metadata: bool = False, slim: float | None = None) -> Ensemble:
+    """Return the ensemble as far as it can follow to new pictures; heads are loaded, networks are not.
+
+    Without imported members, and without those that need metadata where there is none, weights are fitted again. `slim`
+    is the loss of the official metric that a smaller ensemble may cost.
+    """
+    competition = config.params.competition
+    if not isinstance(config.competition.task, VectorTask):
+        raise PodiumError(
+            f"{paths.competition(competition)}: task: new pictures are predicted for classes and values only"
+        )
+    saved: EnsembleModel = models.load(paths.models(competition, "ensemble"), FULL)
+    reasons = {
+        name: reason for name in saved.names if (reason := _cannot_follow(config, name, with_metadata=with_metadata))
+    }
+    model, note = trimmed(saved), ""
+    if left_out := [name for name in model.names if name in reasons]:
+        kept = [name for name in saved.names if name not in reasons]
+        why = "; ".join(f"{name}: {reasons[name]}" for name in left_out)
+        if not kept:
+            raise PodiumError(f"no member can follow to new pictures ({why})")
+        bank = _Bank(config)
+        fitted = bank.fit(kept)
+        model, note = trimmed(fitted.model), f"without {why}; {bank.compared(fitted)}"
+    if slim is not None:
+        bank = _Bank(config)
+        fitted = bank.smallest([name for name in saved.names if name not in reasons], slim)
+        model, note = trimmed(fitted.model), " ".join(filter(None, [note, bank.compared(fitted)]))
+    data = Dataset(paths.dataset(competition))
+    members = {name: _member(config, name) for name in model.names}
+    metadata = config.competition.layout.metadata if any(m.metadata for m in members.values()) else ()
+    return Ensemble(config, tuple(data.labels), tuple(metadata), model, members, note)
+
+
+class _Bank:
+    """The members' out-of-fold predictions, to fit ensembles of some of them."""
+
+    def __init__(self, config: Config) -> None:
+        name, self.scoring, self.params = config.params.competition, scoring(config), config.params
+        task, data = self.scoring.task, Dataset(paths.dataset(name))
+        manifest = paths.data(name, "bank.json")
+        self.bank = read_bank(manifest, partial(paths.predictions, name), task.predictions)
+        ids = self.bank.train_ids
+        self.y, self.weight = task.truth(data, ids), data.weight(ids)
+        folds_file = data.folder / "folds.parquet"
+        self.folds = fold_matrix(FOLDS.read(folds_file), ids, str(folds_file))
+
+    def fit(self, names: Iterable[str]) -> EnsembleFit:
+        """Return the ensemble of these members, chosen and weighted anew."""
+        at = [self.bank.names.index(name) for name in names]
+        part: Bank[Any] = Bank(
+            tuple(self.bank.names[k] for k in at),
+            tuple(self.bank.train[k] for k in at),
+            tuple(self.bank.test[k] for k in at),
+        )
+        seed = self.params.seed
+        return fit_ensemble(self.params.ensemble, self.scoring, part, self.y, self.folds, self.weight, seed)
+
+    def loss(self, fitted: EnsembleFit) -> float:
+        """Return the cross-fitted official score, lower is better."""
+        return self.scoring.loss(self.y, fitted.cross_fitted, self.weight)
+
+    def smallest(self, names: list[str], most: float) -> EnsembleFit:
+        """Return the ensemble of fewest members whose loss exceeds that of all `names` by no more than `most`.
+
+        Members are added one at a time, the one that helps most first.
+        """
+        whole = self.fit(names)
+        limit, chosen = self.loss(whole) + most, list[str]()
+        while len(chosen) < len(names):
+            tried = {name: self.fit(sorted([*chosen, name])) for name in names if name not in chosen}
+            best = min(tried, key=lambda name: self.loss(tried[name]))
+            chosen.append(best)
+            if self.loss(tried[best]) <= limit:
+                return tried[best]
+        return whole
+
+    def compared(self, fitted: EnsembleFit) -> str:
+        """Return the cross-fitted score of an ensemble, beside that of the whole bank."""
+        official = self.scoring.official.name
+        scores = [
+            self.scoring.scores(self.y, one.cross_fitted, self.weight)[official]
+            for one in (fitted, self.fit(self.bank.names))
+        ]
+        names = ", ".join(trimmed(fitted.model).names)
+        return f"cross-fitted {official} {scores[0]:.4f} by {names}; {scores[1]:.4f} by all"
+
+
+def _cannot_follow(config: Config, name: str, *, with_metadata: bool) -> str | None:
+    """Return why a member cannot predict new pictures, or None where it can."""
+    params = config.params
+    if name in params.imports.predictions:
+        return "its predictions are imported"
+    if name in params.finetunes:
+        return None
+    about = _about(config, name)
+    imported = [backbone for backbone in about["backbones"] if backbone in params.imports.features]
+    if imported:
+        return f"its features {', '.join(imported)} are imported"
+    if about["metadata"] and not with_metadata:
+        return "it needs metadata; give them with --rows TABLE.csv"
+    return None
+
+
+def _member(config: Config, name: str) -> Member:
+    folder = paths.models(config.params.competition, name)
+    if name in config.params.finetunes:
+        heads = tuple(models.load(folder, fold) for fold in models.folds(folder))
+        return Member((name,), heads, is_network=True)
+    about = _about(config, name)
+    loaded = tuple(models.load(folder, one) for one in models.that_predict(folder))
+    return Member(tuple(about["backbones"]), loaded, about["views"] == "mean", about["metadata"])
+
+
+def _about(config: Config, name: str) -> dict[str, Any]:
+    """Return what a member's models take."""
+    path = paths.models(config.params.competition, name) / ABOUT
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except OSError:
+        raise PodiumError(f"{path}: there is no such file; run `dvc repro`") from None
+
+
+def network(ensemble: Ensemble, name: str) -> Network:
+    """Return a network as it runs here: a backbone by its engine, a trained one by Keras."""
+    source = ensemble.source(name)
+    if isinstance(source, Extraction):
+        source.network.require_weights(f"{paths.PARAMS}: backbones.{name}.network", source.pooling)
+        engine = source.start(paths.cache() / "models" / source.fingerprint)
+        how = source.backbone.resize
+        return Network(source.px, how.mode, how.interpolation, source.backbone.batch, (engine.run,))
+    how = source.encoder.spec.resize
+    runs = tuple(_restored(ensemble, source.encoder, one.weights) for one in source.folds)
+    is_member = name in ensemble.members
+    return Network(source.encoder.px, how.mode, how.interpolation, source.encoder.spec.batch, runs, is_member)
+
+
+def _restored(
+    ensemble: Ensemble, encoder: Encoder, weights: tuple[np.ndarray, ...]
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the features of a trained network, as the stage computes them."""
+    from podium.training.outputs.scores import build
+
+    task = vector_task(ensemble.config)
+    model = build(encoder, task, len(task.columns(list(ensemble.labels))), 0)
+    model.restore({f"model/{n}": array for n, array in enumerate(weights)})
+    return model.features
