@@ -45,6 +45,8 @@ HELPERS = {
     "tune": ("commands.tune", "run", "name", "trials"),
     "ledger": ("commands.ledger", "run"),
     "leaks": ("commands.leaks", "run"),
+    "bundle": ("commands.bundle", "run", "folder", "user", "hidden", "hours", "slim", "wheels"),
+    "export": ("commands.export", "run", "folder", "slim", "saved_model"),
     "predict": ("commands.predict", "run", "what", "out", "sample", "rows"),
     "prune": ("commands.prune", "run", "yes"),
     "reference": ("commands.reference", "run"),
@@ -115,6 +117,17 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--out", metavar="FILE_OR_FOLDER", help="a CSV; the table is printed by default")
     predict.add_argument("--sample", metavar="FILE", help="a sample submission, to write a submission of its lines")
     predict.add_argument("--rows", metavar="TEMPLATE_OR_CSV", help="a row's id from its path, such as '{path.stem}'")
+    export = commands.add_parser("export", help="write the ensemble as a folder that needs no podium")
+    export.add_argument("folder", metavar="FOLDER", nargs="?", help="exports/<competition> by default")
+    export.add_argument("--slim", metavar="LOSS", type=float, help="the smallest ensemble within this loss of score")
+    export.add_argument("--saved-model", action="store_true", help="networks as TensorFlow's SavedModel, too")
+    bundle = commands.add_parser("bundle", help="write a Kaggle dataset and kernel of the ensemble, and rehearse them")
+    bundle.add_argument("folder", metavar="FOLDER", nargs="?", help="bundles/<competition> by default")
+    bundle.add_argument("--user", metavar="NAME", help="whose dataset and kernel it will be; else KAGGLE_USERNAME")
+    bundle.add_argument("--hidden", metavar="N", type=int, help="rows of the hidden test set, to say how long it takes")
+    bundle.add_argument("--hours", type=float, default=9.0, help="what the competition allows (default: 9)")
+    bundle.add_argument("--slim", metavar="LOSS", type=float, help="the smallest ensemble within this loss of score")
+    bundle.add_argument("--wheels", metavar="FOLDER", help="where the packages' wheels lie, rather than a download")
     prune = commands.add_parser("prune", help="list cached rows and outputs that no params name any more")
     prune.add_argument("--yes", action="store_true", help="remove them")
     commands.add_parser("reference", help="print every key of params.yaml and of a competition, as Markdown")

@@ -115,3 +115,13 @@ def journal() -> Path:
 def heatmap(name: str, file: str) -> Path:
     """Return a picture of `podium explain`."""
     return Path("heatmaps") / name / file
+
+
+def export(name: str) -> Path:
+    """Return the folder of an exported ensemble."""
+    return Path("exports") / name
+
+
+def bundle(name: str) -> Path:
+    """Return the folder of a Kaggle dataset and kernel."""
+    return Path("bundles") / name

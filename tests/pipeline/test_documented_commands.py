@@ -22,6 +22,8 @@ time,competition,ref,commit,params,file,metric,naive,cross_fitted,public,private
 # What is not run here, and who runs it.
 ELSEWHERE = {
     "make test": "this is it",
+    "podium bundle --user somebody": "tests/serving/test_bundle.py: it downloads wheels of 200 MB",
+    "podium bundle --user somebody --hidden 20000 --hours 9": "the same",
     "podium upload": "tests/commands/test_upload.py, against a server of its own",
     "podium use dogs-vs-cats-redux": "tests/test_shipped.py: its images need an account",
 }

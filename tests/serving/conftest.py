@@ -1,6 +1,8 @@
 """A small competition, fitted once: a pretrained network, classical features, a trained network, heads of all kinds."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 
 from podium import config as config_module
-from podium.cli import STAGES, attrgetter, import_module
+from podium.cli import STAGES, attrgetter, import_module, main
 
 COMPETITION = """\
 title: Bright or dark
@@ -46,10 +48,16 @@ submission: {clip: [0.01, 0.99]}
 """
 
 
-def picture(seed):
+def make_picture(seed):
     """Return a small picture that is bright for an odd seed; sizes differ."""
     rng = np.random.default_rng(seed)
     return np.clip(rng.normal(90 + 50 * (seed % 2), 60, (40, 36 + seed % 3, 3)), 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def picture():
+    """Return the function of a seed that makes a picture of the competition's kind."""
+    return make_picture
 
 
 def run_stages():
@@ -72,7 +80,7 @@ def house(tmp_path_factory):
     (root / "incoming/images").mkdir(parents=True)
     lines = ["id,bright,age"]
     for seed in range(48):
-        assert cv2.imwrite(str(root / f"incoming/images/{seed:03d}.png"), picture(seed))
+        assert cv2.imwrite(str(root / f"incoming/images/{seed:03d}.png"), make_picture(seed))
         lines.append(f"{seed:03d},{seed % 2 ^ (seed % 11 == 0)},{seed}")
     (root / "incoming/labels.csv").write_text("\n".join(lines) + "\n")
     before, cache = Path.cwd(), os.environ.get("PODIUM_CACHE")
@@ -94,3 +102,46 @@ def at_home(house, monkeypatch):
     monkeypatch.chdir(house.root)
     monkeypatch.setenv("PODIUM_CACHE", str(house.root / ".podium"))
     return house
+
+
+@pytest.fixture(scope="session")
+def exported(house, tmp_path_factory):
+    """The folder that `podium export` writes of it."""
+    folder = tmp_path_factory.mktemp("exported") / "toy"
+    before = Path.cwd()
+    os.chdir(house.root)
+    os.environ["PODIUM_CACHE"] = str(house.root / ".podium")
+    try:
+        assert main(["export", str(folder)]) == 0
+    finally:
+        os.chdir(before)
+        os.environ.pop("PODIUM_CACHE")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def elsewhere(tmp_path_factory):
+    """Return the function that runs Python where podium and what it is made of cannot be imported."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    (folder / "sitecustomize.py").write_text(BLOCKED)
+    env = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "PODIUM"))}
+
+    def run(*words, **options):
+        command = [sys.executable, *map(str, words)]
+        return subprocess.run(
+            command, env=env | {"PYTHONPATH": str(folder)}, capture_output=True, text=True, timeout=300, **options
+        )
+
+    return run
+
+
+BLOCKED = """\
+import sys
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"podium", "keras", "tensorflow", "pydantic", "h5py", "skimage", "tqdm"}:
+            raise ImportError(f"{name} is not here")
+
+sys.meta_path.insert(0, Finder())
+"""

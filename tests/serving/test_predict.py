@@ -1,7 +1,12 @@
 """`podium predict`: what is scored is what new pictures get."""
 
+import shutil
+import zipfile
+
+import cv2
 import numpy as np
 import pandas as pd
+import pytest
 
 from podium import paths
 from podium.cli import main
@@ -15,3 +20,73 @@ def test_the_competitions_own_test_rows_get_the_very_numbers_of_the_ensemble(at_
     test = Scores.read(paths.ensemble("toy")).of_split("test")
     assert len(test) == 12
     np.testing.assert_array_equal(table.loc[test.row_id, "1"].to_numpy(np.float32), test.p[:, 0])
+
+
+def test_archives_films_and_broken_files(at_home, picture, tmp_path, capsys):
+    """A zip's members, a film's frames; what cannot be read is listed, and is no reason to stop."""
+    with zipfile.ZipFile(tmp_path / "some.zip", "w") as archive:
+        for name in ("001", "002"):
+            archive.write(f"incoming/images/{name}.png", f"deep/{name}.png")
+        archive.writestr("notes.txt", "no image")
+        archive.writestr("bad.png", "no image")
+    film = cv2.VideoWriter(str(tmp_path / "film.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 5, (40, 40))
+    for seed in range(3):
+        film.write(cv2.resize(picture(seed), (40, 40)))
+    film.release()
+    (tmp_path / "text.jpg").write_text("hello")
+    (tmp_path / "empty.png").touch()
+    assert cv2.imwrite(str(tmp_path / "wide.png"), np.zeros((2, 20_000, 3), np.uint8))
+    given = [str(tmp_path / name) for name in ("some.zip", "film.avi", "text.jpg", "empty.png", "wide.png")]
+    assert main(["predict", *given, "--out", str(tmp_path / "p.csv")]) == 0
+    table = pd.read_csv(tmp_path / "p.csv", dtype=str).set_index("row_id")
+    frames = [f"{tmp_path}/film.avi#{n}" for n in range(3)]
+    members = [f"{tmp_path}/some.zip#deep/{name}.png" for name in ("001", "002")]
+    assert sorted(table.index) == sorted([*members, *frames, f"{tmp_path}/wide.png"])
+    told = capsys.readouterr().err
+    assert "some.zip#bad.png: it is no image that OpenCV can decode" in told
+    assert "text.jpg: it is no image" in told
+    assert "empty.png: the file is empty" in told
+
+
+def test_rows_of_several_pictures_by_a_table(at_home, tmp_path):
+    """The mean of a row's pictures goes to the heads; a row of one picture twice is that of the picture."""
+    (tmp_path / "rows.csv").write_text("row_id,image\ntwice,001.png\ntwice,001.png\nonce,001.png\ngone,xyz.png\n")
+    out = tmp_path / "p.csv"
+    assert main(["predict", "incoming/images", "--rows", str(tmp_path / "rows.csv"), "--out", str(out)]) == 0
+    table = pd.read_csv(out).set_index("row_id")
+    assert sorted(table.index) == ["once", "twice"]
+    assert table.loc["once", "1"] == pytest.approx(table.loc["twice", "1"], abs=1e-6)
+
+
+def test_imported_members_are_named_and_the_weights_fitted_without_them(house, tmp_path, monkeypatch, capsys):
+    """Before any work; and a member of weight 0 is not missed."""
+    shutil.copytree(house.root, tmp_path / "work", symlinks=True)
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setenv("PODIUM_CACHE", str(house.root / ".podium"))
+    rows = pd.read_parquet("data/toy/images.parquet")
+    pd.DataFrame({"row_id": rows["row_id"], "p_0": 0.5}).to_csv("mate.csv", index=False)
+    text = (tmp_path / "work/params.yaml").read_text()
+    (tmp_path / "work/params.yaml").write_text(text.replace("predictions: {}", "predictions: {mate: mate.csv}"))
+    for command in (["import_predictions", "mate"], ["bank"], ["ensemble"]):
+        assert main(command) == 0
+    capsys.readouterr()
+    assert main(["predict", "incoming/images/001.png"]) == 0
+    said = capsys.readouterr()
+    assert "without mate: its predictions are imported; cross-fitted log_loss" in said.err.splitlines()[0]
+    assert said.out.startswith("row_id,label,1\nincoming/images/001.png,")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "nowhere: there is no such file or folder"),
+        (["models"], "models: no image in this folder"),
+        (["incoming", "--sample", "nowhere.csv"], "--sample: there is no file nowhere.csv"),
+        (["incoming", "--rows", "{stem}"], "--rows: '{stem}' is no CSV, and no template"),
+        (["params.yaml"], "not one of 1 pictures can be read; the first: params.yaml: it is no image"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(at_home, capsys, arguments, message):
+    """With exit code 2."""
+    assert main(["predict", *arguments]) == 2
+    assert message in capsys.readouterr().err

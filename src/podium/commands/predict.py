@@ -17,9 +17,10 @@ from podium.contracts.submission import check, read_sample
 from podium.contracts.tables import by_id
 from podium.errors import PodiumError, preview
 from podium.serving import ensemble as ensembles
+from podium.serving.cells import labelled
 from podium.serving.ensemble import Ensemble
 from podium.serving.pictures import Found, find, rows_of, rows_of_table
-from podium.serving.runtime import Answers, Predictor, Row, labelled
+from podium.serving.runtime import Answers, Predictor, Row
 from podium.storage import csv_table
 from podium.storage.files import atomic
 

@@ -44,7 +44,7 @@ class Engine(engines.Engine):
 
         core = openvino.Core()
         with TemporaryDirectory() as spare:
-            model = core.read_model(_model_file(build, (batch, px, px, 3), exported, Path(spare)))
+            model = core.read_model(model_file(build, (batch, px, px, 3), exported, Path(spare)))
             hints = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
             self._model = core.compile_model(model, "CPU", hints)
 
@@ -62,8 +62,11 @@ def _precisions() -> tuple[str, ...]:
     return tuple(precision for name, precision in _CAPABILITIES.items() if name in capabilities)
 
 
-def _model_file(build: Callable[[], Any], shape: tuple[int, ...], folder: Path, spare: Path) -> Path:
-    """Return an intact exported model in `folder`, or in `spare` where `folder` cannot be written."""
+def model_file(build: Callable[[], Any], shape: tuple[int, ...], folder: Path, spare: Path) -> Path:
+    """Return an intact exported model in `folder`, or in `spare` where `folder` cannot be written.
+
+    `build` makes the Keras model where there is none yet; `shape` is `(batch, px, px, 3)`.
+    """
     if not _intact(folder):
         model = build()
         try:

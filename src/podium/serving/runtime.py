@@ -271,15 +271,3 @@ def of_bytes(name: str, read: Callable[[], bytes]) -> Picture:
         return decode(data), hashlib.sha256(data).hexdigest()
 
     return Picture(name, load)
-
-
-def labelled(kind: str, labels: Sequence[str], p: np.ndarray) -> tuple[list[str], list[list[Any]]]:
-    """Return a table's header and lines: the label, where there are any, and the numbers of each row."""
-    if kind == "regression":
-        return ["y"], [[row[0]] for row in p]
-    if kind == "binary":
-        return ["label", labels[1]], [[labels[int(row[0] >= 0.5)], row[0]] for row in p]  # noqa: PLR2004  # one half
-    if kind == "multiclass":
-        return ["label", *labels], [[labels[int(row.argmax())], *row] for row in p]
-    chosen = (" ".join(label for label, one in zip(labels, row, strict=True) if one >= 0.5) for row in p)  # noqa: PLR2004
-    return ["labels", *labels], [[names, *row] for names, row in zip(chosen, p, strict=True)]

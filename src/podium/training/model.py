@@ -37,6 +37,11 @@ class Model:
         """Return the name of what `step` returns beside the loss."""
         return str(self._metric.name)
 
+    @property
+    def body(self) -> Any:
+        """Return the encoder as a Keras model: images `(n, px, px, 3)` float32 in [0, 255] to features."""
+        return self._body
+
     def open(self, phase: Phase, steps: int) -> None:
         """Let the layers of a phase be trained, with a fresh optimiser. Keras takes note by compiling, and only so.
 
