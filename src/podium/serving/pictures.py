@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,8 @@ def rows_of(found: Sequence[Found], template: str | None) -> Iterator[Row]:
         return
     if template == "path" or "{path" not in template:
         raise PodiumError(f"--rows: {template!r} is no CSV, and no template such as '{{path.stem}}' or '{{path.name}}'")
+    if films := [one.name for one in found if Path(one.name).suffix.lower() in VIDEOS]:
+        raise PodiumError(f"--rows: {films[0]}: a video's frames are rows of their own; leave the template out")
     pictures = [picture for one in found for picture in one.pictures()]
     # A member of an archive is named by its own path.
     names = [picture.name.rpartition("#")[2] for picture in pictures]
@@ -121,7 +124,7 @@ def _of_file(path: Path) -> list[Found]:
         members = [name for name in raw.members(path.name) if name.lower().endswith(SUFFIXES)]
         if not members:
             raise PodiumError(f"{path}: no image in this archive")
-        return [_one(f"{path.parent / name}", lambda name=name: raw.read(name)) for name in members]
+        return [_one(f"{path.parent / name}", partial(raw.read, name)) for name in members]
     if suffix in VIDEOS:
         return [_video(path)]
     return [_one(str(path), path.read_bytes)]
@@ -151,8 +154,12 @@ def _video(path: Path) -> Found:
         film, number = cv2.VideoCapture(str(path)), 0
         while (answer := film.read())[0]:
             pixels = cv2.cvtColor(answer[1], cv2.COLOR_BGR2RGB)
-            yield Picture(f"{path}#{number}", lambda pixels=pixels: (pixels, hashlib.sha256(pixels).hexdigest()))
+            yield Picture(f"{path}#{number}", partial(_named_by_content, pixels))
             number += 1
         film.release()
 
     return Found(str(path), frames, count)
+
+
+def _named_by_content(pixels: np.ndarray) -> tuple[np.ndarray, str]:
+    return pixels, hashlib.sha256(pixels.tobytes()).hexdigest()

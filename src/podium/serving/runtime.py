@@ -170,7 +170,9 @@ class _Features:
 
     @classmethod
     def empty(cls, predictor: Predictor) -> "_Features":
-        by_fold = {name: [[] for _ in network.runs] for name, network in predictor.networks.items()}
+        by_fold: dict[str, list[list[np.ndarray]]] = {
+            name: [[] for _ in network.runs] for name, network in predictor.networks.items()
+        }
         return cls([], [], {name: [] for name in predictor.networks}, by_fold)
 
     def add(self, predictor: Predictor, loaded: Sequence[_Loaded]) -> None:
@@ -210,7 +212,7 @@ class _Features:
 
     def _of_network(self, member: Member, first: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """Return the mean over a row's pictures and views, then over the folds' networks."""
-        by_fold = []
+        by_fold: list[np.ndarray] = []
         for model, parts in zip(member.models, self.by_fold[member.networks[0]], strict=True):
             x = np.concatenate(parts)
             n_views = x.shape[1]
