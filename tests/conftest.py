@@ -23,7 +23,7 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.dvc)
         if "browser" in item.fixturenames:
             item.add_marker(pytest.mark.browser)
-        if item.get_closest_marker("keras"):
+        if item.get_closest_marker("keras") and not item.get_closest_marker("xdist_group"):
             item.add_marker(pytest.mark.xdist_group(str(item.path)))
 
 
@@ -119,6 +119,10 @@ class KaggleServer(ThreadingHTTPServer):
         self.failures = deque()  # (how the path ends, function of the handler)
         self.uploaded = b""
         self.submissions = []
+        self.blobs = {}  # name of a file -> bytes
+        self.dataset = None  # the last request that created or versioned it
+        self.dataset_status, self.kernel_status = "READY", "COMPLETE"
+        self.kernels = []  # requests that saved a kernel
         self.limits = {"numToday": 1, "numTotal": 4, "numAllowedNow": 4}
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -178,6 +182,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_PUT(self):
         self.server.uploaded = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.blobs[self.path.rpartition("/")[2]] = self.server.uploaded
         if not self.failed():
             self.reply(200)
 
@@ -186,8 +191,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.requests.append((self.path, body))
         if self.failed():
             return
-        if body.get("competitionName") == "toy":
-            _ANSWERS[self.path.rpartition("/")[2]](self, body)
+        method = self.path.rpartition("/")[2]
+        if body.get("competitionName") == "toy" or method in _OF_NO_COMPETITION:
+            _ANSWERS[method](self, body)
         else:
             self.reply_json({"code": 404, "message": "Competition not found"}, 404)
 
@@ -216,7 +222,47 @@ def _list_submissions(handler, _body):
     handler.reply_json({"submissions": handler.server.submissions[::-1]})
 
 
+def _start_blob(handler, body):
+    handler.reply_json({"token": body["name"], "createUrl": f"{handler.server.address}/blobs/{body['name']}"})
+
+
+def _dataset_status(handler, _body):
+    if handler.server.dataset is None:
+        handler.reply_json({"code": 404, "message": "Dataset not found"}, 404)
+    else:
+        handler.reply_json({"status": handler.server.dataset_status})
+
+
+def _save_dataset(handler, body):
+    handler.server.dataset = body
+    handler.reply_json({"ref": "somebody/podium-toy", "status": "ok"})
+
+
+def _save_kernel(handler, body):
+    handler.server.kernels.append(body)
+    handler.reply_json({"ref": body["slug"], "versionNumber": len(handler.server.kernels)})
+
+
+def _kernel_status(handler, _body):
+    handler.reply_json({"status": handler.server.kernel_status, "failureMessage": "out of memory"})
+
+
+_OF_NO_COMPETITION = {
+    "StartBlobUpload",
+    "GetDatasetStatus",
+    "CreateDataset",
+    "CreateDatasetVersion",
+    "SaveKernel",
+    "GetKernelSessionStatus",
+}
 _ANSWERS = {
+    "StartBlobUpload": _start_blob,
+    "GetDatasetStatus": _dataset_status,
+    "CreateDataset": _save_dataset,
+    "CreateDatasetVersion": _save_dataset,
+    "SaveKernel": _save_kernel,
+    "GetKernelSessionStatus": _kernel_status,
+    "CreateCodeSubmission": _submit,
     "DownloadDataFiles": _download,
     "GetSubmissionLimits": _limits,
     "StartSubmissionUpload": _start_upload,

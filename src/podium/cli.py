@@ -48,6 +48,7 @@ HELPERS = {
     "bundle": ("commands.bundle", "run", "folder", "user", "hidden", "hours", "slim", "wheels"),
     "export": ("commands.export", "run", "folder", "slim", "saved_model"),
     "predict": ("commands.predict", "run", "what", "out", "sample", "rows"),
+    "push": ("commands.push", "run", "folder"),
     "prune": ("commands.prune", "run", "yes"),
     "reference": ("commands.reference", "run"),
     "use": ("commands.use", "run", "name"),
@@ -128,6 +129,8 @@ def _parser() -> argparse.ArgumentParser:
     bundle.add_argument("--hours", type=float, default=9.0, help="what the competition allows (default: 9)")
     bundle.add_argument("--slim", metavar="LOSS", type=float, help="the smallest ensemble within this loss of score")
     bundle.add_argument("--wheels", metavar="FOLDER", help="where the packages' wheels lie, rather than a download")
+    push = commands.add_parser("push", help="push a rehearsed bundle to Kaggle, submit its kernel, wait for the score")
+    push.add_argument("folder", metavar="FOLDER", nargs="?", help="bundles/<competition> by default")
     prune = commands.add_parser("prune", help="list cached rows and outputs that no params name any more")
     prune.add_argument("--yes", action="store_true", help="remove them")
     commands.add_parser("reference", help="print every key of params.yaml and of a competition, as Markdown")

@@ -13,6 +13,8 @@ from podium.errors import PodiumError
 from podium.serving import bundle as bundles
 from podium.serving import export
 
+pytestmark = [pytest.mark.keras, pytest.mark.xdist_group("serving")]  # one worker makes the competition once
+
 
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory):

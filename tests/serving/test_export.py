@@ -14,6 +14,8 @@ from podium.contracts.scores import Scores
 from podium.errors import PodiumError
 from podium.serving import saved_model
 
+pytestmark = [pytest.mark.keras, pytest.mark.xdist_group("serving")]  # one worker makes the competition once
+
 
 def table(file):
     return pd.read_csv(file, dtype={"row_id": str, "id": str, "label": str}).set_index("row_id")

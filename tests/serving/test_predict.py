@@ -12,6 +12,8 @@ from podium import paths
 from podium.cli import main
 from podium.contracts.scores import Scores
 
+pytestmark = [pytest.mark.keras, pytest.mark.xdist_group("serving")]  # one worker makes the competition once
+
 
 def test_the_competitions_own_test_rows_get_the_very_numbers_of_the_ensemble(at_home, tmp_path):
     """Decoded, seen by the networks and averaged anew, by the same engines: not one bit differs."""

@@ -9,6 +9,7 @@ from podium import paths
 from podium.commands import predict
 from podium.config import Config, vector_task
 from podium.contracts.dataset import Dataset
+from podium.contracts.predictions import digest_of_folder
 from podium.contracts.submission import check, read_sample
 from podium.errors import PodiumError
 from podium.serving import bundle
@@ -56,6 +57,9 @@ def run(
         n_hidden = hidden or done.n_rows
         needed = max(plain.hours(n_hidden), done.install_s / 3600)
         facts = {
+            "dataset": digest_of_folder(target / "dataset"),
+            "kernel": digest_of_folder(target / "kernel"),
+            "passed": gap <= _CLOSE and needed <= hours,
             "rows": done.n_rows,
             "difference": gap,
             "difference_float32": shift,

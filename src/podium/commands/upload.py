@@ -26,22 +26,22 @@ def run(config: Config, *, again: bool = False) -> None:
         raise PodiumError(f"{paths.competition(name)}: source.kind: only a competition of Kaggle takes uploads")
     file = paths.submission(name)
     check.passed(file, name, config.competition)
-    entry = _entry(config, file)
+    entry = entry_of(config, file)
     _refuse_twins(entry, again=again)
     api = connect()
     with explained(slug, f"upload {file}"):
-        _ask_for_quota(api, slug)
+        ask_for_quota(api, slug)
         ref = _submit(api, file, slug, f"{entry['commit']} params {entry['params']} CV {entry['cross_fitted']}")
         # At once, so that an impatient Ctrl-C forgets nothing; again when the score is there.
         leaderboard.put(entry | {"ref": ref, "public": "", "private": ""}, paths.LEADERBOARD)
-        done = _scored(api, slug, ref)
+        done = scored(api, slug, ref)
     scores = {"public": done.public_score or "", "private": done.private_score or ""}
     leaderboard.put(entry | {"ref": ref} | scores, paths.LEADERBOARD)
     waiting = "" if done.public_score else "; Kaggle has not scored it yet"
     print(f"public {done.public_score or '?'}, CV {entry['cross_fitted']}: see `podium ledger`{waiting}")  # noqa: T201
 
 
-def _entry(config: Config, file: Path) -> dict[str, Any]:
+def entry_of(config: Config, file: Path) -> dict[str, Any]:
     """Return the ledger's line, but for what Kaggle says."""
     scores = json.loads(paths.METRICS_ENSEMBLE.read_text(encoding="utf-8")) if paths.METRICS_ENSEMBLE.exists() else {}
     metric = config.competition.metric
@@ -79,7 +79,8 @@ def _refuse_twins(entry: dict[str, Any], *, again: bool) -> None:
         )
 
 
-def _ask_for_quota(api: Any, slug: str) -> None:
+def ask_for_quota(api: Any, slug: str) -> None:
+    """Say how many submissions are left for today; raises PodiumError where there are none."""
     limits = api.competition_get_submission_limits(slug)
     if limits.num_allowed_now < 1:
         reason = "in all" if limits.limited_by_total else "for today (a new day begins at midnight UTC)"
@@ -96,7 +97,7 @@ def _submit(api: Any, file: Path, slug: str, message: str) -> int:
     return int(answer.ref)
 
 
-def _scored(api: Any, slug: str, ref: int) -> Any:
+def scored(api: Any, slug: str, ref: int) -> Any:
     """Return the submission when Kaggle has scored it, or as it is when that takes too long."""
     for wait in (*_WAITS_S, 0):
         found = next((one for one in api.competition_submissions(slug) if one.ref == ref), None)

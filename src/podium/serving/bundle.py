@@ -72,7 +72,7 @@ def write(ensemble: Ensemble, folder: Path, user: str, wheels: Path | None) -> N
     """Write dataset/ and kernel/, whole or not at all; `wheels` is a folder that has them, else pip downloads."""
     config = ensemble.config
     name, competition = config.params.competition, slug(config)
-    title = f"podium-{name}"[:50]
+    title = f"podium-{name}".replace("_", "-")[:43]  # with -submit, the 50 characters that Kaggle allows
     with atomic_folder(folder) as temporary:
         dataset, script = temporary / "dataset", temporary / "kernel"
         export.write(ensemble, dataset / "model")
