@@ -11,6 +11,7 @@ from podium.commands import check, upload
 from podium.contracts import leaderboard
 from podium.contracts.tables import ROWS
 from podium.errors import PodiumError
+from podium.layouts.sample_submission import Sample
 from podium.sources.folder import Source as Folder
 from podium.sources.kaggle import Source
 
@@ -35,8 +36,18 @@ def toy(tmp_path, monkeypatch):
     task = plugins.make("tasks", "binary", {"target": "p"}, "toy.yaml: task")
     return SimpleNamespace(
         params=SimpleNamespace(competition="toy"),
-        competition=SimpleNamespace(source=Source(competition="toy"), task=task, metric="log_loss"),
+        competition=SimpleNamespace(
+            source=Source(competition="toy"), task=task, metric="log_loss", submission=Sample()
+        ),
     )
+
+
+def test_a_code_competition_takes_no_file(toy, kaggle):
+    """It is told what to do instead, and nothing is sent."""
+    toy.competition.submission = Sample(kind="code")
+    with pytest.raises(PodiumError, match="takes code, not files: `podium bundle`, then `podium push`"):
+        upload.run(toy)
+    assert kaggle.requests == []
 
 
 def scored(server, after=2, **scores):

@@ -24,6 +24,9 @@ def run(config: Config, *, again: bool = False) -> None:
     slug = getattr(source, "competition", None)
     if slug is None:
         raise PodiumError(f"{paths.competition(name)}: source.kind: only a competition of Kaggle takes uploads")
+    if config.competition.submission.kind == "code":
+        where = f"{paths.competition(name)}: submission.kind"
+        raise PodiumError(f"{where}: this competition takes code, not files: `podium bundle`, then `podium push`")
     file = paths.submission(name)
     check.passed(file, name, config.competition)
     entry = entry_of(config, file)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
@@ -15,6 +16,8 @@ from podium.storage.raw import Raw
 class Sample(Frozen):
     """The sample submission: a file of the raw data, or the columns (the id's first) of one that prepare makes."""
 
+    kind: Literal["file", "code"] = "file"
+    """What the competition takes: a `file`, by `podium upload`; or `code`, by `podium bundle` and `podium push`."""
     sample: str | None = None
     """The sample submission: a file or `archive#member` of the raw data; null: one is made."""
     columns: tuple[str, ...] = ("id", "label")

@@ -83,7 +83,7 @@ def write(ensemble: Ensemble, folder: Path, user: str, wheels: Path | None) -> N
             "dataset": title,
             "competition": competition,
             "images": images_folder(config),
-            "sample": config.competition.submission.sample or "sample_submission.csv",
+            "sample": sample_file(config),
             "precision": "",
         }
         script.mkdir()
@@ -111,6 +111,11 @@ def write(ensemble: Ensemble, folder: Path, user: str, wheels: Path | None) -> N
 def slug(config: Config) -> str:
     """Return the competition's name at Kaggle, or else here."""
     return str(getattr(config.competition.source, "competition", None) or config.params.competition)
+
+
+def sample_file(config: Config) -> str:
+    """Return where the sample submission lies in the competition's folder, archives unpacked."""
+    return (config.competition.submission.sample or "sample_submission.csv").rpartition("#")[2]
 
 
 def images_folder(config: Config) -> str:
@@ -208,7 +213,7 @@ def _hidden_test(config: Config, folder: Path) -> tuple[Path, Path]:
         (place / f"{row_id}.jpg").write_bytes(content)
         ids.append(row_id)
     cells = {column: public[column].iloc[0] for column in public.columns[1:]}
-    sample = folder / (config.competition.submission.sample or "sample_submission.csv")
+    sample = folder / sample_file(config)
     csv_table.write(pd.DataFrame({public.columns[0]: ids, **cells}), sample)
     return place, sample
 
