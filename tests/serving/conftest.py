@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from podium import config as config_module
-from podium.cli import STAGES, attrgetter, import_module, main
+from podium.cli import STAGES, attrgetter, main
 
 COMPETITION = """\
 title: Bright or dark
@@ -39,7 +39,7 @@ members:
   logistic_tiny: {backbone: tiny, head: logistic, C: 0.1}
   useless: {backbone: colour, head: knn}
 finetunes:
-  tiny: {network: mlp, options: {hidden: [8]}, resize: {px: 8}, epochs: 2, batch: 8}
+  tiny: {network: mlp, options: {hidden: [8]}, resize: {px: 8}, epochs: 2, batch: 8, features: true}
 imports: {predictions: {}, features: {}}
 fusions:
   kernel_both: {backbones: [colour, lite], head: kernel_ridge, views: mean}
@@ -66,7 +66,7 @@ def run_stages():
     for stage, section in STAGES.items():
         names = [[name] for name in attrgetter(section)(config.params)] if section else [[]]
         for name in names if stage != "report" else []:
-            import_module(f"podium.stages.{stage}").run(config, *name)
+            assert main([stage, *name]) == 0
     return config
 
 

@@ -1,7 +1,6 @@
 """ensemble: scores, weights and one table, from what the manifest names."""
 
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -9,12 +8,12 @@ import pytest
 from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 
 from podium import paths
-from podium.contracts import models
 from podium.contracts.predictions import Bank, digest_of_folder
 from podium.contracts.scores import Scores
 from podium.contracts.steps import Affine
 from podium.contracts.tables import ROWS, by_id
-from podium.ensembles import WeightedSum
+from podium.ensembles.mean import Ensemble as Mean
+from podium.fitting.ensemble_model import fit_ensemble
 from podium.fitting.scoring import Scoring, Submission
 from podium.metrics import METRICS
 from podium.stages import bank, ensemble
@@ -111,18 +110,16 @@ class Centring(regression.Task):
         return Affine(1.0, -float((p[:, 0] - y).mean()))
 
 
-def test_a_task_adjusts_each_fold_by_what_the_others_taught(tmp_path):
-    """As ordinal cuts do, for instance; the saved models hold what each has learnt."""
+def test_a_task_adjusts_each_fold_by_what_the_others_taught():
+    """As ordinal cuts do, for instance; the fitted models hold what each has learnt."""
     y, fold = np.zeros(4), np.array([[0], [0], [1], [1]])
     ids, p = np.array(list("abcd"), object), np.array([[1.0], [3.0], [10.0], [20.0]], np.float32)
     train = Scores(ids, np.full(4, "train", object), p, ("y",), ())
-    alone = WeightedSum(np.ones(1), -np.inf, np.inf)
-    verdict = SimpleNamespace(blend=alone, fold_blends={(0, 0): alone, (0, 1): alone})
     scoring = Scoring(Centring(target="x"), (METRICS["rmse"],), Submission())
-    found = ensemble._write_models(tmp_path / "m", scoring, Bank(("one",), (train,), (train,)), verdict, y, fold, None)
-    assert found.p.ravel().tolist() == [1 - 15, 3 - 15, 10 - 2, 20 - 2]
-    saved = {name: models.load(tmp_path / "m", name).adjustment.shift for name in ("r0f0", "r0f1", "full")}
-    assert saved == {"r0f0": -15, "r0f1": -2, "full": -8.5}
+    found = fit_ensemble({"mean": Mean()}, scoring, Bank(("one",), (train,), (train,)), y, fold, None, 0)
+    assert found.cross_fitted.p.ravel().tolist() == [1 - 15, 3 - 15, 10 - 2, 20 - 2]
+    assert {fold: one.adjustment.shift for fold, one in found.fold_models.items()} == {(0, 0): -15, (0, 1): -2}
+    assert found.model.adjustment.shift == -8.5
 
 
 def test_a_member_below_the_constant_prediction_is_warned_of(banked, capsys):

@@ -4,7 +4,7 @@ The stages, `podium predict` and an exported model all call these. The file impo
 exported model can run the same code.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -54,8 +54,3 @@ def mean_of(predictions: Iterable[np.ndarray]) -> np.ndarray:
     """Return the mean of several models' predictions `(n, k)` float64, summed in their order."""
     parts = list(predictions)
     return np.asarray(sum(parts[1:], parts[0]) / len(parts))
-
-
-def predict_new(models: Sequence[Fitted], x: np.ndarray) -> np.ndarray:
-    """Return `(n, k)` float32: what a member says of rows that no model saw, from their features `(n, v, d)`."""
-    return mean_of(predict_views(model, x) for model in models).astype(np.float32)

@@ -13,12 +13,12 @@ from podium.config import Config, scoring, vector_task
 from podium.contracts import models
 from podium.contracts.blends import EnsembleModel
 from podium.contracts.dataset import Dataset
+from podium.contracts.folds import FoldTable
 from podium.contracts.models import FULL
 from podium.contracts.predictions import Bank, read_bank
-from podium.contracts.tables import FOLDS
 from podium.errors import PodiumError
 from podium.features.extraction import Extraction, resolve_auto, workers
-from podium.fitting.ensemble_model import EnsembleFit, fit_ensemble, fold_matrix
+from podium.fitting.ensemble_model import EnsembleFit, fit_ensemble
 from podium.fitting.fit_inputs import ABOUT
 from podium.imaging.views import VIEWS
 from podium.serving.runtime import Member, Network, Predictor, trimmed
@@ -111,8 +111,7 @@ class _Bank:
         self.bank = read_bank(manifest, partial(paths.predictions, name), task.predictions)
         ids = self.bank.train_ids
         self.y, self.weight = task.truth(data, ids), data.weight(ids)
-        folds_file = data.folder / "folds.parquet"
-        self.folds = fold_matrix(FOLDS.read(folds_file), ids, str(folds_file))
+        self.folds = FoldTable.read(data.folder).matrix(ids)
 
     def fit(self, names: Iterable[str]) -> EnsembleFit:
         """Return the ensemble of these members, chosen and weighted anew."""
@@ -200,8 +199,7 @@ def network(ensemble: Ensemble, name: str) -> Network:
         return Network(source.px, how.mode, how.interpolation, source.backbone.batch, (engine.run,))
     how = source.encoder.spec.resize
     runs = tuple(_restored(ensemble, source.encoder, one.weights) for one in source.folds)
-    is_member = name in ensemble.members
-    return Network(source.encoder.px, how.mode, how.interpolation, source.encoder.spec.batch, runs, is_member)
+    return Network(source.encoder.px, how.mode, how.interpolation, source.encoder.spec.batch, runs)
 
 
 def _restored(

@@ -125,7 +125,6 @@ def _network(ensemble: Ensemble, name: str, folder: Path, *, with_saved_models: 
         "precision": precision,
         "kind": kind,
         "runs": list(builds) or [source.network.describe.__name__],  # type: ignore[union-attr]  # a Classical
-        "is_member": name in ensemble.members,
     }
 
 
@@ -191,7 +190,7 @@ def local(code: str) -> str:
 
 def _needs(ensemble: Ensemble, networks: dict[str, Any]) -> list[str]:
     """Return the packages that the program takes, with the versions that are here."""
-    names = ["numpy", "opencv-python-headless"]
+    names = ["numpy", "opencv-python-headless", "pillow"]  # Pillow reads EXIF blocks
     if any(one["kind"] == "openvino" for one in networks.values()):
         names.append("openvino")
     if "hog" in [run for one in networks.values() for run in one["runs"]]:

@@ -86,7 +86,6 @@ def load(folder: Path, manifest: dict[str, Any], precision: str | None = None) -
             interpolation=about["interpolation"],
             batch=about["batch"],
             runs=tuple(_start(folder, run, about, precision or about["precision"]) for run in about["runs"]),
-            is_member=about["is_member"],
         )
         for name, about in manifest["networks"].items()
     }

@@ -3,17 +3,16 @@
 `podium predict` runs it, and an exported model carries a copy: it imports NumPy, OpenCV and what is copied beside it.
 """
 
-import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from podium.contracts.averages import as_kept, mean_by_row, mean_of, mean_view, predict_new
+from podium.contracts.averages import as_kept, mean_by_row, mean_of, mean_view, predict_views
 from podium.contracts.blends import EnsembleModel
 from podium.contracts.models import Fitted
 from podium.contracts.steps import predict
@@ -27,10 +26,10 @@ Run = Callable[[np.ndarray], np.ndarray]  # (batch, px, px, 3) uint8 RGB -> (bat
 
 @dataclass(frozen=True)
 class Picture:
-    """An image by name; `load` returns its pixels `(h, w, 3)` and a SHA-256, or raises UnreadableImageError."""
+    """An image by name; `load` returns its pixels `(h, w, 3)`, or raises UnreadableImageError."""
 
     name: str
-    load: Callable[[], tuple[np.ndarray, str]]
+    load: Callable[[], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Network:
-    """A backbone, or a network trained here: then it runs once a fold, and `is_member` says that it predicts itself.
+    """A backbone, or a network trained here, which runs once a fold.
 
     `px`, `mode` and `interpolation` make an image the square that it takes.
     """
@@ -54,7 +53,6 @@ class Network:
     interpolation: str
     batch: int
     runs: tuple[Run, ...]
-    is_member: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,10 +93,10 @@ class Predictor:
         waiting, unreadable = _Features.empty(self), list[tuple[str, str]]()
         for loaded in self._chunks(rows):
             unreadable += [fault for one in loaded for fault in one.unreadable]
-            readable = [one for one in loaded if one.digests]
+            readable = [one for one in loaded if one.n_read]
             if readable:
                 waiting.add(self, readable)
-            watch(sum(len(one.digests) + len(one.unreadable) for one in loaded))
+            watch(sum(len(one.row.pictures) for one in loaded))
             if len(waiting.rows) >= ROWS_AT_ONCE:
                 yield self._answers(waiting, unreadable)
                 waiting, unreadable = _Features.empty(self), []
@@ -131,94 +129,81 @@ class Predictor:
             yield chunk
 
     def _load(self, row: Row) -> "_Loaded":
-        loaded = _Loaded(row, {name: [] for name in self.networks})
+        squares: dict[str, list[np.ndarray]] = {name: [] for name in self.networks}
+        unreadable = []
         for picture in row.pictures:
             try:
-                pixels, digest = picture.load()
+                pixels = picture.load()
             except UnreadableImageError as error:
-                loaded.unreadable.append((picture.name, str(error)))
+                unreadable.append((picture.name, str(error)))
                 continue
-            loaded.digests.append(digest)
             for operation, parameters in self.views:
                 view = apply(pixels, operation, parameters)
                 for name, network in self.networks.items():
-                    loaded.squares[name].append(resize(view, network, network.px))
-        return loaded
+                    squares[name].append(resize(view, network, network.px))
+        return _Loaded(row, squares, len(row.pictures) - len(unreadable), unreadable)
 
 
 @dataclass(frozen=True)
 class _Loaded:
-    """A row's squares by network, each picture's views one after the other; digests of the pictures that are read."""
+    """A row's squares by network, each picture's views one after the other; `n_read` pictures could be read."""
 
     row: Row
     squares: dict[str, list[np.ndarray]]
-    digests: list[str] = field(default_factory=list)
-    unreadable: list[tuple[str, str]] = field(default_factory=list)
+    n_read: int
+    unreadable: list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
 class _Features:
-    """Features of the rows that wait for the heads: `own[name]` and `by_fold[name]` are parts `(n_images, v, d)`.
-
-    `own` is what heads take: of a trained network, those of the fold that the picture's digest chooses.
-    """
+    """Features of the rows that wait for the heads: `parts[name]` has, for each run, parts `(n_images, v, d)`."""
 
     rows: list[Row]
     counts: list[int]  # of the pictures of each row
-    own: dict[str, list[np.ndarray]]
-    by_fold: dict[str, list[list[np.ndarray]]]
+    parts: dict[str, list[list[np.ndarray]]]
 
     @classmethod
     def empty(cls, predictor: Predictor) -> "_Features":
-        by_fold: dict[str, list[list[np.ndarray]]] = {
+        parts: dict[str, list[list[np.ndarray]]] = {
             name: [[] for _ in network.runs] for name, network in predictor.networks.items()
         }
-        return cls([], [], {name: [] for name in predictor.networks}, by_fold)
+        return cls([], [], parts)
 
     def add(self, predictor: Predictor, loaded: Sequence[_Loaded]) -> None:
         """Run every network over the pictures of some rows."""
         self.rows.extend(one.row for one in loaded)
-        self.counts.extend(len(one.digests) for one in loaded)
-        digests = [digest for one in loaded for digest in one.digests]
+        self.counts.extend(one.n_read for one in loaded)
+        n_images = sum(one.n_read for one in loaded)
         for name, network in predictor.networks.items():
             squares = np.stack([square for one in loaded for square in one.squares[name]])
-            squares = squares.reshape(len(digests), len(predictor.views), *squares.shape[1:])
-            owner = np.array([int(digest[:8], 16) % len(network.runs) for digest in digests])
-            if network.is_member:
-                found = [features(run, squares, network.batch) for run in network.runs]
-                for parts, part in zip(self.by_fold[name], found, strict=True):
-                    parts.append(part)
-                own = np.stack(found)[owner, np.arange(len(digests))]
-            elif len(network.runs) == 1:
-                own = features(network.runs[0], squares, network.batch)
-            else:
-                pieces = [(np.flatnonzero(owner == n), run) for n, run in enumerate(network.runs) if (owner == n).any()]
-                parts = [features(run, squares[place], network.batch) for place, run in pieces]
-                own = np.concatenate(parts)[np.argsort(np.concatenate([place for place, _ in pieces]))]
-            self.own[name].append(own)
+            squares = squares.reshape(n_images, len(predictor.views), *squares.shape[1:])
+            for run, parts in zip(network.runs, self.parts[name], strict=True):
+                parts.append(features(run, squares, network.batch))
 
     def predict(self, member: Member) -> np.ndarray:
-        """Return a member's predictions `(n_rows, k)` float32."""
+        """Return a member's predictions `(n_rows, k)` float32: the mean over its models."""
         counts = np.array(self.counts)
         first = np.cumsum(counts) - counts
-        if member.is_network:
-            return self._of_network(member, first, counts)
-        parts = [mean_by_row(np.concatenate(self.own[name]), first, counts) for name in member.networks]
+        one = self._of_network if member.is_network else self._of_head
+        by_model = [one(member, model, n, first, counts) for n, model in enumerate(member.models)]
+        return mean_of(by_model).astype(np.float32)
+
+    def _of_head(self, member: Member, model: Fitted, n: int, first: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """Return the mean over views; a head takes a backbone's features, or those by the network of its own fold."""
+        chosen = [self.parts[name][n if len(self.parts[name]) > 1 else 0] for name in member.networks]
+        parts = [mean_by_row(np.concatenate(one), first, counts) for one in chosen]
         if member.metadata:
             numbers = np.array([row.metadata for row in self.rows], np.float32)
             parts.append(np.repeat(numbers[:, None], parts[0].shape[1], axis=1))
         x = np.concatenate(parts, axis=2) if len(parts) > 1 else parts[0]
-        return predict_new(member.models, mean_view(x) if member.merges_views else x)
+        return predict_views(model, mean_view(x) if member.merges_views else x)
 
-    def _of_network(self, member: Member, first: np.ndarray, counts: np.ndarray) -> np.ndarray:
-        """Return the mean over a row's pictures and views, then over the folds' networks."""
-        by_fold: list[np.ndarray] = []
-        for model, parts in zip(member.models, self.by_fold[member.networks[0]], strict=True):
-            x = np.concatenate(parts)
-            n_views = x.shape[1]
-            p = predict(model, x.reshape(-1, x.shape[2])).astype(np.float64)
-            by_fold.append(mean_by_row(p, first * n_views, counts * n_views))
-        return mean_of(by_fold).astype(np.float32)
+    def _of_network(self, member: Member, model: Fitted, n: int, first: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """Return the mean over a row's pictures and views."""
+        x = np.concatenate(self.parts[member.networks[0]][n])
+        n_views = x.shape[1]
+        p = predict(model, x.reshape(-1, x.shape[2])).astype(np.float64)
+        return mean_by_row(p, first * n_views, counts * n_views)
 
 
 class Arrays:
@@ -267,9 +252,4 @@ def trimmed(model: EnsembleModel) -> EnsembleModel:
 
 def of_bytes(name: str, read: Callable[[], bytes]) -> Picture:
     """Return the picture of an image file's bytes."""
-
-    def load() -> tuple[np.ndarray, str]:
-        data = read()
-        return decode(data), hashlib.sha256(data).hexdigest()
-
-    return Picture(name, load)
+    return Picture(name, lambda: decode(read()))

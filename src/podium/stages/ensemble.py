@@ -64,33 +64,6 @@ def run(config: Config) -> None:
     )
 
 
-def _write_models(
-    folder: Path, scoring: Scoring, bank: Bank[Any], verdict: Verdict, y: Any, folds: np.ndarray, weight: Any
-) -> Any:
-    """Write the ensemble of all rows and of each fold's other rows; returns the latter's predictions of the fold."""
-    task, clip = scoring.task, scoring.submission.clip
-
-    def learn_adjustment(p: Any, rows: np.ndarray) -> Any:
-        kept = None if weight is None else weight[rows]
-        return task.adjustment(p.take(rows), y[rows], lambda truth, q: scoring.loss(truth, q, kept))
-
-    everyone = np.arange(len(bank.train_ids))
-    adjustment = learn_adjustment(task.blended(verdict.blend, bank.train), everyone)
-    blended = cross_blended(task, verdict.fold_blends, bank.train, folds)
-    parts = []
-    with atomic_folder(folder) as temporary:
-        models.save(EnsembleModel(bank.names, verdict.blend, adjustment, clip), temporary, FULL)
-        for (repeat, fold), blend in verdict.fold_blends.items():
-            inside = np.flatnonzero(folds[:, repeat] == fold)
-            # Repeats are averaged before they are adjusted, by what the folds of the first one teach.
-            own = learn_adjustment(blended, np.setdiff1d(everyone, inside)) if repeat == 0 else None
-            models.save(EnsembleModel(bank.names, blend, own, clip), temporary, of_fold(repeat, fold))
-            if repeat == 0:
-                adjusted = task.adjusted(blended.take(inside), own)
-                parts.append(scoring.finished(adjusted))
-    return type(blended).concat(parts).by_id(bank.train_ids, str(folder))
-
-
 def _path(blend: Blend, names: tuple[str, ...]) -> pd.DataFrame:
     """Return the search's steps, to see where they stop gaining; a header only where there was no search."""
     return pd.DataFrame(
