@@ -35,12 +35,12 @@ def run(config: Config, what: list[str], out: str | None, sample: str | None, ro
     for given, option in ((sample, "--sample"), (table and str(table), "--rows")):
         if given and not Path(given).is_file():
             raise PodiumError(f"{option}: there is no file {given}")
-    ensemble = ensembles.read(config, with_metadata=table is not None)
+    ensemble = ensembles.read(config)
     if ensemble.note:
         print(f"predict: {ensemble.note}", file=sys.stderr)  # noqa: T201  # before any work
     found = find(what)
     if table:
-        wanted: Iterable[Row] = rows_of_table(table, what, ensemble.metadata)
+        wanted: Iterable[Row] = rows_of_table(table, what)
         count = len(list(wanted))
     else:
         wanted, count = rows_of(found, rows), sum(one.count for one in found)

@@ -41,7 +41,6 @@ class Ensemble:
 
     config: Config
     labels: tuple[str, ...]
-    metadata: tuple[str, ...]  # columns that a member needs
     model: EnsembleModel
     members: dict[str, Member]
     note: str = ""
@@ -67,11 +66,11 @@ class Ensemble:
         return Predictor(networks, self.members, self.model, views, workers())
 
 
-def read(config: Config, *, with_metadata: bool = False, slim: float | None = None) -> Ensemble:
+def read(config: Config, *, slim: float | None = None) -> Ensemble:
     """Return the ensemble as far as it can follow to new pictures; heads are loaded, networks are not.
 
-    Without imported members, and without those that need metadata where there is none, weights are fitted again. `slim`
-    is the loss of the official metric that a smaller ensemble may cost.
+    Without imported members and those that take metadata, weights are fitted again. `slim` is the loss of the official
+    metric that a smaller ensemble may cost.
     """
     competition = config.params.competition
     if not isinstance(config.competition.task, VectorTask):
@@ -79,9 +78,7 @@ def read(config: Config, *, with_metadata: bool = False, slim: float | None = No
             f"{paths.competition(competition)}: task: new pictures are predicted for classes and values only"
         )
     saved: EnsembleModel = models.load(paths.models(competition, "ensemble"), FULL)
-    reasons = {
-        name: reason for name in saved.names if (reason := _cannot_follow(config, name, with_metadata=with_metadata))
-    }
+    reasons = {name: reason for name in saved.names if (reason := _cannot_follow(config, name))}
     model, note = trimmed(saved), ""
     if left_out := [name for name in model.names if name in reasons]:
         kept = [name for name in saved.names if name not in reasons]
@@ -97,8 +94,7 @@ def read(config: Config, *, with_metadata: bool = False, slim: float | None = No
         model, note = trimmed(fitted.model), " ".join(filter(None, [note, bank.compared(fitted)]))
     data = Dataset(paths.dataset(competition))
     members = {name: _member(config, name) for name in model.names}
-    metadata = config.competition.layout.metadata if any(m.metadata for m in members.values()) else ()
-    return Ensemble(config, tuple(data.labels), tuple(metadata), model, members, note)
+    return Ensemble(config, tuple(data.labels), model, members, note)
 
 
 class _Bank:
@@ -154,7 +150,7 @@ class _Bank:
         return f"cross-fitted {official} {scores[0]:.4f} by {names}; {scores[1]:.4f} by all"
 
 
-def _cannot_follow(config: Config, name: str, *, with_metadata: bool) -> str | None:
+def _cannot_follow(config: Config, name: str) -> str | None:
     """Return why a member cannot predict new pictures, or None where it can."""
     params = config.params
     if name in params.imports.predictions:
@@ -165,8 +161,8 @@ def _cannot_follow(config: Config, name: str, *, with_metadata: bool) -> str | N
     imported = [backbone for backbone in about["backbones"] if backbone in params.imports.features]
     if imported:
         return f"its features {', '.join(imported)} are imported"
-    if about["metadata"] and not with_metadata:
-        return "it needs metadata; give them with --rows TABLE.csv"
+    if about["metadata"]:
+        return "it takes metadata, which new pictures lack"
     return None
 
 
@@ -177,7 +173,7 @@ def _member(config: Config, name: str) -> Member:
         return Member((name,), heads, is_network=True)
     about = _about(config, name)
     loaded = tuple(models.load(folder, one) for one in models.that_predict(folder))
-    return Member(tuple(about["backbones"]), loaded, about["views"] == "mean", about["metadata"])
+    return Member(tuple(about["backbones"]), loaded, about["views"] == "mean")
 
 
 def _about(config: Config, name: str) -> dict[str, Any]:

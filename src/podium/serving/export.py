@@ -85,10 +85,7 @@ def write(ensemble: Ensemble, folder: Path, *, with_saved_models: bool = False) 
 
 
 def refuse(ensemble: Ensemble) -> None:
-    """Raise PodiumError for a member or network that an exported model cannot run, before any work."""
-    for name, member in ensemble.members.items():
-        if member.metadata:
-            raise PodiumError(f"{paths.PARAMS}: {name}: a member with metadata cannot be exported; leave it out")
+    """Raise PodiumError for a network that an exported model cannot run, before any work."""
     for name in ensemble.networks:
         source = ensemble.source(name)
         if isinstance(source, Extraction) and not {"openvino", "numpy"} & set(source.network.engines):

@@ -70,31 +70,23 @@ def rows_of(found: Sequence[Found], template: str | None) -> Iterator[Row]:
     # A member of an archive is named by its own path.
     names = [picture.name.rpartition("#")[2] for picture in pictures]
     ids = fill(template, pd.DataFrame({"path": names}, dtype="str"), "--rows")
-    yield from _grouped(ids, pictures, {})
+    yield from _grouped(ids, pictures)
 
 
-def rows_of_table(table: Path, given: Sequence[str], metadata: Sequence[str]) -> list[Row]:
-    """Return the rows of a CSV with columns row_id and image, and the metadata columns; a line is one image.
+def rows_of_table(table: Path, given: Sequence[str]) -> list[Row]:
+    """Return the rows of a CSV with columns row_id and image; a line is one image.
 
     An image is a path from PATH, the one folder or archive that holds them all.
     """
     if len(given) != 1:
         raise PodiumError("PATH: with a table of rows, give one folder or archive that holds its images")
     frame = csv_table.read(table.read_bytes(), str(table))
-    csv_table.require(frame, ["row_id", "image", *metadata], str(table))
+    csv_table.require(frame, ["row_id", "image"], str(table))
     if frame[["row_id", "image"]].isna().any(axis=None):
         raise PodiumError(f"{table}: a line has no row_id or no image")
-    numbers = frame[list(metadata)].apply(pd.to_numeric, errors="coerce").astype(np.float32)
-    if (wrong := numbers.isna()).any(axis=None):
-        column = wrong.any().idxmax()
-        raise PodiumError(f"{table}: {column!r} must be a number: row_id {preview(frame['row_id'][wrong[column]])}")
     where = Path(given[0])
     inside = {one.name.removeprefix(f"{where}/").removeprefix(f"{where}#"): one for one in find(given)}
-    pictures = [_named(inside, name) for name in frame["image"]]
-    of_row = {
-        row_id: tuple(values) for row_id, *values in zip(frame["row_id"], *(numbers[c] for c in metadata), strict=True)
-    }
-    return list(_grouped(list(frame["row_id"]), pictures, of_row))
+    return list(_grouped(frame["row_id"], [_named(inside, name) for name in frame["image"]]))
 
 
 def _named(inside: dict[str, Found], name: str) -> Picture:
@@ -107,13 +99,13 @@ def _named(inside: dict[str, Found], name: str) -> Picture:
     return Picture(name, missing)
 
 
-def _grouped(ids: Iterable[str], pictures: Iterable[Picture], metadata: dict[str, tuple[float, ...]]) -> Iterator[Row]:
+def _grouped(ids: Iterable[str], pictures: Iterable[Picture]) -> Iterator[Row]:
     """Yield rows, sorted, their pictures sorted by name: as a row's images are averaged everywhere."""
     by_row: dict[str, list[Picture]] = {}
     for row_id, picture in zip(ids, pictures, strict=True):
         by_row.setdefault(row_id, []).append(picture)
     for row_id in sorted(by_row):
-        yield Row(row_id, tuple(sorted(by_row[row_id], key=lambda one: one.name)), metadata.get(row_id, ()))
+        yield Row(row_id, tuple(sorted(by_row[row_id], key=lambda one: one.name)))
 
 
 def _of_file(path: Path) -> list[Found]:

@@ -34,11 +34,10 @@ class Picture:
 
 @dataclass(frozen=True)
 class Row:
-    """What gets one prediction: usually one picture; `metadata` are its numbers beside the pictures'."""
+    """What gets one prediction: usually one picture."""
 
     row_id: str
     pictures: tuple[Picture, ...]
-    metadata: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,6 @@ class Member:
     networks: tuple[str, ...]
     models: tuple[Fitted, ...]
     merges_views: bool = False
-    metadata: bool = False
     is_network: bool = False
 
 
@@ -192,9 +190,6 @@ class _Features:
         """Return the mean over views; a head takes a backbone's features, or those by the network of its own fold."""
         chosen = [self.parts[name][n if len(self.parts[name]) > 1 else 0] for name in member.networks]
         parts = [mean_by_row(np.concatenate(one), first, counts) for one in chosen]
-        if member.metadata:
-            numbers = np.array([row.metadata for row in self.rows], np.float32)
-            parts.append(np.repeat(numbers[:, None], parts[0].shape[1], axis=1))
         x = np.concatenate(parts, axis=2) if len(parts) > 1 else parts[0]
         return predict_views(model, mean_view(x) if member.merges_views else x)
 
