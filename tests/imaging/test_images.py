@@ -10,6 +10,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from podium.imaging import images
+from podium.imaging import pixels as pixels_module
 from podium.imaging.images import (
     MAX_MEGAPIXELS,
     Reader,
@@ -164,7 +165,7 @@ def test_strips_do_not_show(strip, monkeypatch):
     """Large images are converted a few rows at a time: the same pixels, whatever the rows."""
     deep = RNG.integers(0, 2**16, (9, 7, 4), dtype=np.uint16)
     expected = decode(png(deep))
-    monkeypatch.setattr(images, "_STRIP_PX", strip)
+    monkeypatch.setattr(pixels_module, "_STRIP_PX", strip)
     np.testing.assert_array_equal(decode(png(deep)), expected)
 
 
