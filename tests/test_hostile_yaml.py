@@ -17,6 +17,8 @@ from podium import config
 from podium.errors import PodiumError
 from podium.storage import yaml_file
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 PARAMS = [yaml_file.read(path) for path in sorted((ROOT / "recipes").glob("*.yaml"))]
 COMPETITIONS = {path.stem: yaml_file.read(path) for path in sorted((ROOT / "competitions").glob("*.yaml"))}

@@ -33,6 +33,7 @@ SETTINGS = {
     "rbf_svm": [{"pca": None}, {"pca": 3}],
     "ridge": [{"alpha": 0.01}],
 }
+MARKS = {"mlp": pytest.mark.keras, "lightgbm": pytest.mark.slow}
 TASKS = {
     "binary": ({"target": "t"}, ["no", "yes"]),
     "multiclass": ({"target": "t"}, ["a", "b", "c"]),
@@ -47,7 +48,7 @@ def _cases():
         for number, options in enumerate(SETTINGS[name]):
             # A Keras model takes a second to build, whatever its data.
             for kind in tasks[:1] if name == "mlp" and number else tasks:
-                marks = pytest.mark.keras if name == "mlp" else ()
+                marks = MARKS.get(name, ())
                 yield pytest.param((name, options, kind), id=f"{name}-{number}-{kind}", marks=marks)
 
 

@@ -12,6 +12,8 @@ from podium.fitting.crossfit import cross_fit
 from podium.fitting.row_features import FoldFeatures, RowFeatures, fused
 from podium.splits import folds
 
+pytestmark = pytest.mark.slow
+
 N_TRAIN, N_HIDDEN, D, K = 400, 1200, 6, 4
 TASK = plugins.make("tasks", "binary", {"target": "t"}, "x")
 HEADS = {

@@ -7,6 +7,8 @@ from podium.heads import Training
 from podium.heads.lightgbm import Head
 from podium.splits import folds
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def noise():

@@ -28,6 +28,8 @@ from podium.config import Config, Params
 from podium.features.backbone import Backbone
 from podium.engines.numpy import Engine
 from podium.stages import extract
+
+pytestmark = pytest.mark.slow
 backbone = Backbone(network="color_histogram", batch={BATCH})
 config = Config.model_construct(params=Params.model_construct(competition="toy", backbones={{"tiny": backbone}}))
 note, run = os.open("batches", os.O_WRONLY | os.O_CREAT | os.O_APPEND), Engine.run

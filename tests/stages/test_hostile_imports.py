@@ -18,6 +18,8 @@ from podium.contracts.tables import IMAGES, VIEWS
 from podium.errors import PodiumError
 from podium.stages import import_features, import_predictions
 
+pytestmark = pytest.mark.slow
+
 MANY = settings(
     deadline=None, derandomize=True, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
 )
