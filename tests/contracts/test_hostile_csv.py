@@ -2,12 +2,15 @@
 
 import random
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from podium.contracts import imports, submission
 from podium.contracts.submission import CellSpec
 from podium.errors import PodiumError
+
+pytestmark = pytest.mark.slow
 
 MANY = settings(
     deadline=None, derandomize=True, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
