@@ -19,7 +19,7 @@ from podium.errors import PodiumError
 
 Weight = np.ndarray | None
 Function = Callable[[np.ndarray, np.ndarray, Weight], float]
-Takes = Literal["probs", "labels", "values", "texts", "lenient_texts"]
+Takes = Literal["probs", "labels", "values", "texts", "lenient_texts", "text_values"]
 Direction = Literal["higher", "lower"]
 
 CLASSES = ("binary", "multiclass", "multilabel")
@@ -329,6 +329,13 @@ def exact_match(y: np.ndarray, texts: np.ndarray, weight: Weight) -> float:
 def lenient_match(y: np.ndarray, texts: np.ndarray, weight: Weight) -> float:
     """Share of the texts that are right once the characters of each of the task's `equal` groups are one."""
     return _mean((y == texts).astype(np.float64), weight)
+
+
+@_register
+@metric(direction="higher", takes="text_values", tasks=TEXTS)
+def value_match(y: np.ndarray, values: np.ndarray, weight: Weight) -> float:
+    """Share of the texts whose value as arithmetic is right, however it is written; one without a value is wrong."""
+    return _mean(np.array([a is not None and a == b for a, b in zip(y, values, strict=True)], np.float64), weight)
 
 
 @_register

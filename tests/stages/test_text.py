@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from podium import config, paths
+from podium.commands import explain, leaks
 from podium.contracts import features
 from podium.contracts.sequences import Sequences
 from podium.errors import PodiumError
@@ -155,6 +156,22 @@ def test_a_network_that_reads_has_no_features_for_heads(finished):
     found = features.read(here / "features/letters/reader.h5")
     assert found.index.empty
     assert found.attributes["resize"] == "40 x 30 px, pad, area"
+
+
+def test_leaks_are_looked_for_where_texts_have_them(finished, monkeypatch, capsys):
+    """Copies and groups; a text is no class that a picture's size could give away."""
+    here, loaded = finished
+    monkeypatch.chdir(here)
+    leaks.run(loaded)
+    assert "no leak found" in capsys.readouterr().out
+
+
+def test_evidence_is_shown_for_classes_and_values_alone(finished, monkeypatch):
+    """In one line, before anything is read."""
+    here, loaded = finished
+    monkeypatch.chdir(here)
+    with pytest.raises(PodiumError, match=r"explain: it shows evidence for classes and values; .* task is text"):
+        explain.run(loaded, [], None)
 
 
 def test_the_report_shows_texts_beside_their_pictures(finished):

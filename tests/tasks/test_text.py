@@ -139,7 +139,7 @@ def test_the_gate_knows_alphabet_and_length(dataset, tmp_path):
     assert spec.fault("0O") == "holds 'O'; the alphabet is 0A"
     assert spec.fault("0AA") == "has 3 characters, not 2"
     assert spec.fault("") == "has 0 characters, not 2"
-    with pytest.raises(PodiumError, match="one column after the id, not in 2"):
+    with pytest.raises(PodiumError, match="after the id there must be the text, not 2 columns"):
         task.cell_specs(data, ["a", "b"])
 
 
@@ -252,3 +252,24 @@ def test_imported_texts_join_readers(tmp_path, dataset):
     path.write_text("row_id,text\nr0,ab\nr1,a?\n")
     with pytest.raises(PodiumError, match=r"theirs\.csv: 'a\?' holds '\?', .*: row_id 'r1'"):
         task.read_import(path, data)
+
+
+def test_the_value_of_what_was_read_is_a_column(dataset, tmp_path):
+    """Of the likeliest string that has a value; 0 where none has. The gate wants a number there."""
+    task, data = dataset(["1+2", "3*3", "2-1", "1*2"], value=True, max_length=3)
+    ids = np.array(["r2", "r3"], object)
+    p = Sequences.of_texts(ids, "test", ["3*3", "++1"], data.labels)
+    two = Sequences(
+        ids[:1], p.split[:1], np.array(["1+", "1+2"], object), np.log([0.6, 0.4]), np.array([0, 2]), p.labels
+    )
+    columns = ["text", "value"]
+    assert task.submission(p, data, columns).to_numpy().tolist() == [["r2", "3*3", "9"], ["r3", "++1", "0"]]
+    assert task.submission(two, data, columns).to_numpy().tolist() == [["r2", "1+", "3"]]
+    specs = task.cell_specs(data, columns)
+    assert specs["value"].fault("x") == "must be a number, such as 0.25 or 1e-05"
+    assert specs["text"].fault("1+2") is None
+    with pytest.raises(PodiumError, match="there must be the text and its value, not 1 columns"):
+        task.cell_specs(data, ["text"])
+    y = np.array(["1+2", "3*3"], object)
+    written_otherwise = Sequences.of_texts(ids, "test", ["2+1", "33*"], data.labels)
+    assert task.score(METRICS["value_match"], y, written_otherwise) == 0.5

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 import pandas as pd
 from pydantic import Field, model_validator
@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from podium.errors import PodiumError
 from podium.sources import Source as Base
-from podium.sources import captcha_pictures
+from podium.sources import arithmetic_pictures, captcha_pictures
 from podium.storage.files import atomic, digest
 
 ARCHIVE = "generated.zip"
@@ -23,18 +23,20 @@ _CHUNK = 64  # pictures to a task of a worker
 
 
 class Source(Base):
-    """Captchas: `generated.zip` holds train/00000.png, ..., test/00000.png, ..., train.csv and test.csv (id, text).
+    """Captchas or arithmetic: `generated.zip` holds train/00000.png, ..., train.csv (id, text), and so of test.
 
     Every picture has a seed of its own, of which the split is a part: no test picture is ever trained on, and more
     pictures leave the first ones as they are.
     """
 
+    draws: Literal["captcha", "arithmetic"] = "captcha"
+    """`captcha` draws by the package captcha; `arithmetic` sums of two or three digits with + - * and brackets."""
     alphabet: Annotated[str, Field(min_length=2)] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-    """The characters that are drawn, all equally often."""
+    """The characters of captchas, all equally often."""
     min_length: int = Field(4, ge=1)
-    """The characters of the shortest text; every length is as frequent."""
+    """The characters of the shortest captcha; every length is as frequent."""
     max_length: int = Field(4, ge=1)
-    """The characters of the longest text."""
+    """The characters of the longest captcha."""
     width: int = Field(170, ge=16)
     """Of a picture, in pixels."""
     height: int = Field(80, ge=16)
@@ -79,11 +81,14 @@ class Source(Base):
 
     def _text(self, name: str) -> str:
         rng = random.Random(f"text {self.seed} {name}")  # noqa: S311  # nothing secret
+        if self.draws == "arithmetic":
+            return arithmetic_pictures.expression(rng)
         return "".join(rng.choices(self.alphabet, k=rng.randint(self.min_length, self.max_length)))
 
     def _pictures(self, ids: list[str], texts: list[str]) -> Iterator[bytes]:
         """Yield the PNGs in order, drawn by a process for each core."""
         seeds = [f"picture {self.seed} {name}" for name in ids]
-        draw = partial(captcha_pictures.draw, width=self.width, height=self.height)
+        module = arithmetic_pictures if self.draws == "arithmetic" else captcha_pictures
+        draw = partial(module.draw, width=self.width, height=self.height)
         with ProcessPoolExecutor() as pool:
             yield from pool.map(draw, texts, seeds, chunksize=_CHUNK)

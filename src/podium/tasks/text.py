@@ -3,6 +3,7 @@
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -21,7 +22,7 @@ from podium.contracts.table import Column, Table
 from podium.errors import PodiumError, preview
 from podium.metrics import Metric
 from podium.storage import csv_table
-from podium.tasks import Encoded, columns, decoding
+from podium.tasks import Encoded, arithmetic, columns, decoding
 
 TEXTS = Table("texts", (Column("row_id", "text"), Column("text", "text")), key=("row_id",))
 BEAM = 10  # candidates of a row
@@ -52,6 +53,8 @@ class Task(tasks.Task):
     """The case that all texts are read and written in; null: case matters."""
     equal: tuple[str, ...] = ()
     """Groups of characters that `lenient_match` takes for one another, such as `0O`."""
+    value: bool = False
+    """Whether the sample's second column is the value of the text, read as arithmetic; 0 where there is none."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -149,6 +152,8 @@ class Task(tasks.Task):
         if metric.takes == "lenient_texts":
             table = str.maketrans({char: group[0] for group in self.equal for char in group})
             y, texts = (np.array([text.translate(table) for text in some], object) for some in (y, texts))
+        if metric.takes == "text_values":
+            y, texts = (np.array([arithmetic.value(text) for text in some], object) for some in (y, texts))
         return metric(y, texts, weight)
 
     # Decoding and combining
@@ -223,13 +228,26 @@ class Task(tasks.Task):
         return Sequences.of_texts(ids, "test", [best] * len(ids), data.labels)
 
     def submission(self, p: Sequences, data: Dataset, columns: list[str]) -> pd.DataFrame:  # noqa: ARG002
-        """See Task; the text stands in the sample's only column after the id."""
-        return pd.DataFrame({"row_id": p.row_id, _only(columns): p.best}, dtype="str")
+        """See Task; the text, then its value where one is asked for: that of the likeliest string that has one."""
+        found = pd.DataFrame({"row_id": p.row_id, self._columns(columns)[0]: p.best}, dtype="str")
+        if self.value:
+            values = (
+                next((v for text in row if (v := arithmetic.value(text)) is not None), 0) for row in p.candidates()
+            )
+            found[columns[1]] = [arithmetic.text(Fraction(number)) for number in values]
+        return found
 
     def cell_specs(self, data: Dataset, columns: list[str]) -> dict[str, CellSpec]:
         """See Task."""
         spec = CellSpec(alphabet="".join(data.labels), least=self.min_length, most=self.longest(data))
-        return {_only(columns): spec}
+        return dict(zip(self._columns(columns), (spec, CellSpec()), strict=False))
+
+    def _columns(self, columns: list[str]) -> list[str]:
+        """Return the sample's columns after the id, or raise PodiumError where they are more or fewer than cells."""
+        if len(columns) != 1 + self.value:
+            kinds = "the text and its value" if self.value else "the text"
+            raise PodiumError(f"submission.columns: after the id there must be {kinds}, not {len(columns)} columns")
+        return columns
 
     def read_submission(self, submission: pd.DataFrame, data: Dataset) -> Sequences:
         """See Task."""
@@ -319,9 +337,3 @@ def _ranked(rows: Sequences, names: Sequence[Sequence[str]], loglik: np.ndarray)
 def _write_texts(by_row: Mapping[str, str], row_ids: Iterable[str], folder: Path) -> None:
     ids = [row_id for row_id in dict.fromkeys(row_ids) if row_id in by_row]
     TEXTS.write(pd.DataFrame({"row_id": ids, "text": [by_row[row_id] for row_id in ids]}, dtype="str"), folder / _TEXTS)
-
-
-def _only(columns: list[str]) -> str:
-    if len(columns) != 1:
-        raise PodiumError(f"submission.columns: a text stands in one column after the id, not in {len(columns)}")
-    return columns[0]
