@@ -143,8 +143,26 @@ def load(path: Path = paths.PARAMS) -> Config:
     params = load_params(path)
     competition = load_competition(params.competition, str(path))
     task = competition.task
+    _check_members(params, competition, str(path))
+    for name, finetune in params.finetunes.items():
+        _check_task(finetune, task, f"{path}: finetunes.{name}")
+        _check_shape(finetune, params.views, f"{path}: finetunes.{name}")
+    if not competition.layout.has_images:
+        for section in ("backbones", "finetunes"):
+            for name in getattr(params, section):
+                raise PodiumError(f"{path}: {section}.{name}: the competition has no images; members take `metadata`")
+    if not isinstance(task, VectorTask):
+        params = _without_vectors(params, task, str(path))
+    if task.is_directed:
+        _check_direction(params, task, str(path))
+    return Config.model_construct(params=params, competition=competition)
+
+
+def _check_members(params: Params, competition: Competition, where: str) -> None:
+    """Raise PodiumError for a head that cannot do the task, and for metadata that the competition does not have."""
+    task = competition.task
     for name, model in params.models().items():
-        at = f"{path}: {'members' if name in params.members else 'fusions'}.{name}"
+        at = f"{where}: {'members' if name in params.members else 'fusions'}.{name}"
         if task.kind not in model.head.tasks:
             kinds = ", ".join(model.head.tasks)
             raise PodiumError(f"{at}.head: it handles {kinds}; the competition's task is {task.kind}")
@@ -153,18 +171,6 @@ def load(path: Path = paths.PARAMS) -> Config:
         if not isinstance(model.metadata, bool):
             for column in model.metadata:
                 _choose(column, dict.fromkeys(competition.layout.metadata), f"{at}.metadata", "column")
-    for name, finetune in params.finetunes.items():
-        _check_task(finetune, task, f"{path}: finetunes.{name}")
-    if not competition.layout.has_images:
-        for section in ("backbones", "finetunes"):
-            for name in getattr(params, section):
-                raise PodiumError(f"{path}: {section}.{name}: the competition has no images; members take `metadata`")
-        _check_shape(finetune, params.views, f"{path}: finetunes.{name}")
-    if not isinstance(task, VectorTask):
-        params = _without_vectors(params, task, str(path))
-    if task.is_directed:
-        _check_direction(params, task, str(path))
-    return Config.model_construct(params=params, competition=competition)
 
 
 def load_params(path: Path = paths.PARAMS) -> Params:
