@@ -216,3 +216,130 @@ def test_a_table_has_no_use_for_backbones(here):
     edit("params.yaml", ["backbones"], {"metadata": {"network": "hog"}})
     with pytest.raises(PodiumError, match=r"backbones\.metadata: this name is the metadata's own"):
         config.load()
+
+
+@pytest.fixture
+def reading(here):
+    """The params of a competition of texts: two networks that read, and no head."""
+    for keys, value in (
+        (["competition"], "captcha"),
+        (["views"], {"train": ["identity"], "test": ["identity"]}),
+        (["backbones"], {}),
+        (["members"], {}),
+        (["fusions"], {}),
+        (["submission", "clip"], None),
+        (["finetunes"], {"reader": {"network": "crnn"}, "places": {"network": "places"}}),
+    ):
+        edit("params.yaml", keys, value)
+
+
+def test_texts_are_combined_without_stacking(reading):
+    """`auto` leaves out what only vectors can be combined by."""
+    assert sorted(config.load().params.ensemble) == ["hill_climb", "mean"]
+
+
+@pytest.mark.parametrize(
+    ("file", "keys", "value", "message"),
+    [
+        (
+            "params.yaml",
+            ["views", "test"],
+            ["identity", "hflip"],
+            r"views\.test: hflip mirrors or turns pictures, and char",
+        ),
+        (
+            "params.yaml",
+            ["finetunes", "reader", "augment"],
+            ["vflip"],
+            r"reader\.augment: vflip mirrors or turns pictures",
+        ),
+        (
+            "params.yaml",
+            ["finetunes", "reader", "augment"],
+            ["mixup"],
+            r"reader\.augment: mixup mixes pictures, and two tex",
+        ),
+        (
+            "params.yaml",
+            ["ensemble"],
+            {"method": "stack"},
+            r"ensemble\.method: stack combines vectors; for text take hill",
+        ),
+        (
+            "params.yaml",
+            ["submission", "clip"],
+            [0.1, 0.9],
+            r"submission\.clip: must be null; the task text has no numbers",
+        ),
+        ("params.yaml", ["finetunes", "reader", "label_smoothing"], 0.1, r"reader\.label_smoothing: leave it out"),
+        (
+            "params.yaml",
+            ["finetunes", "reader", "sampling"],
+            "balanced",
+            r"reader\.sampling: it is for binary and multic",
+        ),
+        (
+            "params.yaml",
+            ["finetunes", "reader", "resize"],
+            {"width": 9},
+            r"reader\.resize: `width` and `height` go together",
+        ),
+        (
+            "params.yaml",
+            ["finetunes", "reader", "resize"],
+            {"px": 8},
+            r"reader\.resize\.px: this network needs at least 16",
+        ),
+        (
+            "competitions/captcha.yaml",
+            ["task", "max_length"],
+            5,
+            r"places\.network: places reads texts of one length; ",
+        ),
+        ("competitions/captcha.yaml", ["task", "min_length"], 5, r"task: `max_length`: 4 is less than `min_length`: 5"),
+        (
+            "competitions/captcha.yaml",
+            ["metric"],
+            "accuracy",
+            r"metric: 'accuracy' scores binary, multiclass, .* is text",
+        ),
+        ("competitions/captcha.yaml", ["source", "alphabet"], "AA", r"source: `alphabet`: it names a character twice"),
+    ],
+)
+def test_what_says_nothing_to_texts_is_refused(reading, file, keys, value, message):
+    """With the reason, in one line."""
+    edit(file, keys, value)
+    with pytest.raises(PodiumError, match=message):
+        config.load()
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "message"),
+    [
+        (
+            ["finetunes"],
+            {"reader": {"network": "crnn"}},
+            r"reader\.network: crnn reads text; the competition's task is bin",
+        ),
+        (
+            ["backbones", "lite0", "resize"],
+            {"width": 90, "height": 30},
+            r"lite0\.resize\.width: efficientnet_lite0 takes sq",
+        ),
+        (
+            ["finetunes"],
+            {"t": {"network": "efficientnet_lite0", "resize": {"width": 90, "height": 30}}},
+            r"t\.resize\.width: efficientnet_lite0 takes squares",
+        ),
+        (
+            ["finetunes"],
+            {"t": {"network": "vgg", "resize": {"width": 90, "height": 32}, "augment": ["rot90"]}},
+            r"t\.resize: rot90 turns a picture on its side",
+        ),
+    ],
+)
+def test_shapes_and_readers_that_do_not_fit_are_refused(here, keys, value, message):
+    """Networks that read text elsewhere; oblong pictures where squares are taken, or turned on their side."""
+    edit("params.yaml", keys, value)
+    with pytest.raises(PodiumError, match=message):
+        config.load()

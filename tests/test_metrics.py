@@ -6,7 +6,9 @@ from scipy import stats
 from sklearn import metrics as oracle
 
 from podium import metrics
+from podium.contracts.sequences import Sequences
 from podium.errors import PodiumError
+from podium.tasks import text
 
 N, K = 200, 4
 
@@ -225,6 +227,10 @@ def test_score_makes_labels_where_the_metric_takes_them(binary):
 def test_loss_is_lower_where_predictions_are_better(name, binary, multilabel, regression):
     """Every metric says the right direction: the truth itself has the lowest loss."""
     metric = metrics.METRICS[name]
+    if metric.tasks == ("text",):
+        texts = np.array(["ab", "ba", "b"], object)
+        assert metric.sign * metric(texts, texts) < metric.sign * metric(texts, texts[::-1])
+        return
     y, p = multilabel if metric.tasks == ("multilabel",) else regression if "regression" in metric.tasks else binary
     truth, wrong = y.reshape(p.shape).astype(float), p[::-1]
 
@@ -233,6 +239,42 @@ def test_loss_is_lower_where_predictions_are_better(name, binary, multilabel, re
             return np.rint(p).reshape(y.shape).astype(int)
 
     assert metric.loss(y, truth, Rounds()) < metric.loss(y, wrong, Rounds())
+
+
+def edits(a, b):
+    """Return the Levenshtein distance by its definition: the first characters are equal, or one of three edits."""
+    if not a or not b:
+        return len(a) + len(b)
+    if a[0] == b[0]:
+        return edits(a[1:], b[1:])
+    return 1 + min(edits(a[1:], b), edits(a, b[1:]), edits(a[1:], b[1:]))
+
+
+def test_edits_of_texts_are_the_textbooks():
+    """Rates of the sums, and means of the rows' shares, weighted or not; `kitten` and `sitting` are 3 apart."""
+    rng = np.random.default_rng(3)
+    y, texts = (["".join(rng.choice(list("abc"), rng.integers(1, 6))) for _ in range(40)] for _ in range(2))
+    y, texts = np.array([*y, "kitten"], object), np.array([*texts, "sitting"], object)
+    distance = np.array([edits(a, b) for a, b in zip(y, texts, strict=True)])
+    assert distance[-1] == 3
+    assert [metrics.levenshtein(a, b) for a, b in zip(y, texts, strict=True)] == distance.tolist()
+    lengths = np.array([len(text) for text in y])
+    longer = np.maximum(lengths, [len(text) for text in texts])
+    weight = rng.uniform(0.5, 2, len(y))
+    rate, share = metrics.METRICS["character_error_rate"], metrics.METRICS["edit_distance"]
+    assert rate(y, texts) == pytest.approx(distance.sum() / lengths.sum())
+    assert rate(y, texts, weight) == pytest.approx((weight * distance).sum() / (weight * lengths).sum())
+    assert share(y, texts, weight) == pytest.approx(np.average(distance / longer, weights=weight))
+    assert metrics.METRICS["exact_match"](y, texts, weight) == pytest.approx(np.average(distance == 0, weights=weight))
+
+
+def test_lenient_match_takes_a_group_for_one_character():
+    """Zero and the letter O, by the task's `equal`; the exact match does not."""
+    task = text.Task(target="x", equal=("0O", "1I"))
+    y = np.array(["O0", "1A", "OB"], object)
+    p = Sequences.of_texts(np.array(["a", "b", "c"], object), "train", ["00", "IA", "0A"], "01ABIO")
+    assert task.score(metrics.METRICS["lenient_match"], y, p) == pytest.approx(2 / 3)
+    assert task.score(metrics.METRICS["exact_match"], y, p) == 0
 
 
 def test_jackknife_of_a_mean_is_its_standard_error():

@@ -143,8 +143,26 @@ def load(path: Path = paths.PARAMS) -> Config:
     params = load_params(path)
     competition = load_competition(params.competition, str(path))
     task = competition.task
+    _check_members(params, competition, str(path))
+    for name, finetune in params.finetunes.items():
+        _check_task(finetune, task, f"{path}: finetunes.{name}")
+        _check_shape(finetune, params.views, f"{path}: finetunes.{name}")
+    if not competition.layout.has_images:
+        for section in ("backbones", "finetunes"):
+            for name in getattr(params, section):
+                raise PodiumError(f"{path}: {section}.{name}: the competition has no images; members take `metadata`")
+    if not isinstance(task, VectorTask):
+        params = _without_vectors(params, task, str(path))
+    if task.is_directed:
+        _check_direction(params, task, str(path))
+    return Config.model_construct(params=params, competition=competition)
+
+
+def _check_members(params: Params, competition: Competition, where: str) -> None:
+    """Raise PodiumError for a head that cannot do the task, and for metadata that the competition does not have."""
+    task = competition.task
     for name, model in params.models().items():
-        at = f"{path}: {'members' if name in params.members else 'fusions'}.{name}"
+        at = f"{where}: {'members' if name in params.members else 'fusions'}.{name}"
         if task.kind not in model.head.tasks:
             kinds = ", ".join(model.head.tasks)
             raise PodiumError(f"{at}.head: it handles {kinds}; the competition's task is {task.kind}")
@@ -153,13 +171,6 @@ def load(path: Path = paths.PARAMS) -> Config:
         if not isinstance(model.metadata, bool):
             for column in model.metadata:
                 _choose(column, dict.fromkeys(competition.layout.metadata), f"{at}.metadata", "column")
-    for name, finetune in params.finetunes.items():
-        _check_task(finetune, task, f"{path}: finetunes.{name}")
-    if not competition.layout.has_images:
-        for section in ("backbones", "finetunes"):
-            for name in getattr(params, section):
-                raise PodiumError(f"{path}: {section}.{name}: the competition has no images; members take `metadata`")
-    return Config.model_construct(params=params, competition=competition)
 
 
 def load_params(path: Path = paths.PARAMS) -> Params:
@@ -184,6 +195,8 @@ def load_params(path: Path = paths.PARAMS) -> Params:
         _choose(backbone.network, NETWORKS, f"{at}.network", "network")
         network = NETWORKS[backbone.network]
         pooling = backbone.pooling or network.poolings[0]
+        if backbone.resize.width is not None:
+            raise PodiumError(f"{at}.resize.width: {backbone.network} takes squares: give `px`, with `mode: pad`")
         network.check(backbone.resize.px or network.native_px, pooling, backbone.layers, at)
     for name, finetune in params.finetunes.items():
         find_encoder(finetune, f"{where}finetunes.{name}")
@@ -231,8 +244,61 @@ def _check_task(finetune: Finetune, task: Task, where: str) -> None:
     for key, unset in (("class_weight", None), ("sampling", "uniform")):
         if getattr(finetune, key) != unset and not isinstance(task, ExclusiveTask):
             raise PodiumError(f"{where}.{key}: it is for binary and multiclass tasks; the competition's is {task.kind}")
+    encoder = find_encoder(finetune, where)
+    if encoder.gives == "steps" and task.predictions.kind != "sequences":
+        raise PodiumError(f"{where}.network: {finetune.network} reads text; the competition's task is {task.kind}")
+    if encoder.gives == "features" and not getattr(task, "is_fixed", True):
+        raise PodiumError(
+            f"{where}.network: {finetune.network} reads texts of one length; give the task the same min_length and"
+            " max_length, or take crnn"
+        )
     if finetune.label_smoothing and not isinstance(task, ProbabilityTask):
         raise PodiumError(f"{where}.label_smoothing: leave it out: the competition's task has no labels")
+
+
+def _check_shape(finetune: Finetune, views: Views, where: str) -> None:
+    """Raise PodiumError for a view that swaps the sides of a picture which is no square."""
+    if finetune.resize.width == finetune.resize.height:
+        return
+    turned = [name for name in views.test if VIEWS[name].operation != "identity" and _swaps_sides(name)]
+    turned += [name for name in finetune.augment.names if name in VIEWS and _swaps_sides(name)]
+    if turned:
+        raise PodiumError(f"{where}.resize: {turned[0]} turns a picture on its side; leave it out, or give `px`")
+
+
+def _swaps_sides(view: str) -> bool:
+    return VIEWS[view].operation == "transpose" or VIEWS[view].parameters.get("quarter_turns", 0) % 2 == 1
+
+
+def _without_vectors(params: Params, task: Task, where: str) -> Params:
+    """Return the params without methods that only vectors can be combined by; raises PodiumError for one that is asked.
+
+    `auto` tries stacking unasked, so there it is left out.
+    """
+    kept = {name: method for name, method in params.ensemble.items() if not method.needs_vectors}
+    if not kept:
+        name = next(iter(params.ensemble))
+        raise PodiumError(f"{where}: ensemble.method: {name} combines vectors; for {task.kind} take hill_climb or mean")
+    if params.submission.clip is not None:
+        raise PodiumError(f"{where}: submission.clip: must be null; the task {task.kind} has no numbers to clip")
+    return params.model_copy(update={"ensemble": kept})
+
+
+def _check_direction(params: Params, task: Task, where: str) -> None:
+    """Raise PodiumError for what mirrors, turns or mixes pictures, whose answers it would not change alike."""
+    for role in ("train", "test"):
+        if turned := [name for name in getattr(params.views, role) if name != "identity"]:
+            raise PodiumError(
+                f"{where}: views.{role}: {turned[0]} mirrors or turns pictures, and characters with them; the task"
+                f" {task.kind} takes identity alone"
+            )
+    for name, finetune in params.finetunes.items():
+        for operation in finetune.augment.names:
+            at = f"{where}: finetunes.{name}.augment: {operation}"
+            if operation in VIEWS:
+                raise PodiumError(f"{at} mirrors or turns pictures, and characters with them; leave it out")
+            if operation in ("mixup", "cutmix"):
+                raise PodiumError(f"{at} mixes pictures, and two texts have no mean; leave it out")
 
 
 def _validated(model: Any, read: Mapping[str, Any], where: str) -> Any:

@@ -2,7 +2,7 @@
 
 `y` is coded by the task: `(n,)` 0/1, class index or value, or `(n, n_labels)` 0/1. What is scored is
 `(n, k)` probabilities (`k = 1` for binary), `(n, k)` values, or labels of the same shape and coding as
-`y`. `weight` is `(n,)`, positive, or None for equal weights.
+`y`. Texts are `(n,)` str on both sides. `weight` is `(n,)`, positive, or None for equal weights.
 """
 
 import re
@@ -19,10 +19,11 @@ from podium.errors import PodiumError
 
 Weight = np.ndarray | None
 Function = Callable[[np.ndarray, np.ndarray, Weight], float]
-Takes = Literal["probs", "labels", "values"]
+Takes = Literal["probs", "labels", "values", "texts", "lenient_texts", "text_values"]
 Direction = Literal["higher", "lower"]
 
 CLASSES = ("binary", "multiclass", "multilabel")
+TEXTS = ("text",)
 _AT_K = re.compile(r"(map|top)@([1-9]\d*)")
 
 
@@ -311,6 +312,61 @@ def spearman(y: np.ndarray, values: np.ndarray, weight: Weight) -> float:
 
 
 # What they share
+
+
+# Texts
+
+
+@_register
+@metric(direction="higher", takes="texts", tasks=TEXTS)
+def exact_match(y: np.ndarray, texts: np.ndarray, weight: Weight) -> float:
+    """Share of the texts that are right in every character."""
+    return _mean((y == texts).astype(np.float64), weight)
+
+
+@_register
+@metric(direction="higher", takes="lenient_texts", tasks=TEXTS)
+def lenient_match(y: np.ndarray, texts: np.ndarray, weight: Weight) -> float:
+    """Share of the texts that are right once the characters of each of the task's `equal` groups are one."""
+    return _mean((y == texts).astype(np.float64), weight)
+
+
+@_register
+@metric(direction="higher", takes="text_values", tasks=TEXTS)
+def value_match(y: np.ndarray, values: np.ndarray, weight: Weight) -> float:
+    """Share of the texts whose value as arithmetic is right, however it is written; one without a value is wrong."""
+    return _mean(np.array([a is not None and a == b for a, b in zip(y, values, strict=True)], np.float64), weight)
+
+
+@_register
+@metric(direction="lower", takes="texts", tasks=TEXTS)
+def character_error_rate(y: np.ndarray, texts: np.ndarray, weight: Weight) -> float:
+    """Edits from the predictions to the truth, over the truth's characters: sums over all rows, so it may exceed 1."""
+    lengths = np.array([len(text) for text in y], np.float64)
+    return _mean(_edits(y, texts), weight) / _mean(lengths, weight)
+
+
+@_register
+@metric(direction="lower", takes="texts", tasks=TEXTS)
+def edit_distance(y: np.ndarray, texts: np.ndarray, weight: Weight) -> float:
+    """Mean of each row's edits over the longer one's characters: the normalised edit distance, in [0, 1]."""
+    longer = np.array([max(len(a), len(b), 1) for a, b in zip(y, texts, strict=True)])
+    return _mean(_edits(y, texts) / longer, weight)
+
+
+def _edits(y: np.ndarray, texts: np.ndarray) -> np.ndarray:
+    """Return `(n,)`: the fewest insertions, deletions and substitutions from one text to the other."""
+    return np.array([0 if a == b else levenshtein(a, b) for a, b in zip(y, texts, strict=True)], np.float64)
+
+
+def levenshtein(a: str, b: str) -> int:
+    """Return the fewest insertions, deletions and substitutions from `a` to `b` (Levenshtein 1966)."""
+    row = list(range(len(b) + 1))
+    for i, char in enumerate(a, start=1):
+        diagonal, row[0] = row[0], i
+        for j, other in enumerate(b, start=1):
+            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (char != other))
+    return row[-1]
 
 
 def _mean(rows: np.ndarray, weight: Weight) -> float:

@@ -26,6 +26,7 @@ KINDS = {
     "ensembles": ("ensembles", "Ensemble"),
     "engines": ("engines", "Engine"),
     "networks": ("training.networks", "ScratchNetwork"),
+    "outputs": ("training.outputs", "Problem"),
     "panels": ("analysis.report.panels", "Panels"),
 }
 

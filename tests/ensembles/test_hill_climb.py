@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from podium import metrics
+from podium.contracts import models
 from podium.ensembles import EnsembleObjective
 from podium.ensembles.hill_climb import Ensemble
 from podium.fitting.scoring import Scoring, Submission
@@ -29,6 +30,16 @@ def bank(rng, m, n, k):
     skill = rng.uniform(0.1, 0.6, (m, 1, 1))
     p = skill * truth + (1 - skill) * noise
     return y, (p / p.sum(axis=2, keepdims=True) if k > 1 else p).astype(np.float32)
+
+
+def test_values_without_limits_are_kept_on_disk(tmp_path):
+    """JSON has no infinity; the blend predicts the same when it is read back."""
+    rng = np.random.default_rng(0)
+    y, members = bank(rng, 3, 50, 1)
+    unbounded = loss("log_loss", BINARY, clip=(-np.inf, np.inf))
+    blend = Ensemble(rounds=5).fit(members, y, loss=unbounded, seed=0)
+    models.save(blend, tmp_path, "full")
+    np.testing.assert_array_equal(models.load(tmp_path, "full").predict(members), blend.predict(members))
 
 
 def naive(members, y, score, rounds):

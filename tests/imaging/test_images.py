@@ -13,6 +13,7 @@ from podium.imaging import images
 from podium.imaging import pixels as pixels_module
 from podium.imaging.images import (
     MAX_MEGAPIXELS,
+    PADDING,
     Reader,
     Resize,
     UnreadableImageError,
@@ -212,6 +213,42 @@ def test_resize_takes_px_before_the_native_size(interpolation):
     assert resized.shape == (9, 9, 3)
     assert (resized == 90).all()
     assert resize(even, Resize(), 12).shape == (12, 12, 3)
+
+
+def test_a_picture_may_become_an_oblong():
+    """4 wide and 2 high: a square is padded left and right, or cut above and below; squashed it fills all of it."""
+    even = np.full((6, 6, 3), 200, np.uint8)
+    how = {"width": 8, "height": 4}
+    padded = resize(even, Resize(**how, mode="pad"), 224)
+    assert padded.shape == (4, 8, 3)
+    assert (padded[:, 2:6] == 200).all()
+    assert (padded[:, [0, 1, 6, 7]] == PADDING).all()
+    banded = np.concatenate([np.zeros((2, 8, 3)), np.full((4, 8, 3), 200), np.zeros((2, 8, 3))]).astype(np.uint8)
+    assert (resize(banded, Resize(**how, mode="crop"), 224) == 200).all()
+    assert (resize(even, Resize(**how), 224) == 200).all()
+    assert resize(even, Resize(), (3, 5)).shape == (3, 5, 3)
+
+
+@pytest.mark.parametrize("mode", ["squash", "pad", "crop"])
+@pytest.mark.parametrize("shape", [(5, 9), (9, 5), (7, 7), (1, 30)])
+def test_every_mode_gives_the_asked_shape(mode, shape):
+    """Wide pictures in tall frames and the reverse."""
+    for height, width in ((4, 11), (11, 4), (6, 6)):
+        assert resize(np.zeros((*shape, 3), np.uint8), Resize(width=width, height=height, mode=mode), 1).shape == (
+            height,
+            width,
+            3,
+        )
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [({"width": 8}, "`width` and `height` go together"), ({"px": 8, "width": 8, "height": 8}, "`px` is the side")],
+)
+def test_a_shape_is_a_side_or_two(given, message):
+    """Never half of one, and never both."""
+    with pytest.raises(ValueError, match=message):
+        Resize(**given)
 
 
 @pytest.fixture

@@ -122,6 +122,35 @@ def centre_of(picture):
     return np.array([(weight * x).sum() - 32, 32 - (weight * y).sum()])
 
 
+def test_oblong_pictures_are_moved_by_shares_of_each_side():
+    """A crop shifts by whole pixels, along each side by its own share at most; a turn is about the middle."""
+    rng = np.random.default_rng(1)
+    oblong = rng.integers(0, 256, (30, 8, 24, 3), dtype=np.uint8)
+    moved, _ = apply([{"crop": 0.25}], images=oblong, targets=TARGETS[:30])
+    down, right = set(), set()
+    for picture, whole in zip(moved, oblong, strict=True):
+        around = np.pad(whole, ((2, 2), (6, 6), (0, 0)), mode="symmetric")
+        places = [
+            (y - 2, x - 6)
+            for y in range(5)
+            for x in range(13)
+            if np.allclose(around[y : y + 8, x : x + 24], picture, atol=1e-3)
+        ]
+        assert len(places) == 1
+        down.add(places[0][0])
+        right.add(places[0][1])
+    assert down == {-2, -1, 0, 1, 2}
+    assert min(right) < -3
+    assert max(right) > 3
+    half = np.asarray(
+        augmentation_ops.warped(augmentation_ops.tensor(oblong), augmentation_ops.turned(np.full(30, 180)))
+    )
+    np.testing.assert_allclose(half, oblong[:, ::-1, ::-1], atol=0.01)
+    boxes = augmentation_ops.boxes(np.full((2, 30), 0.5), rng.random((2, 30)), (8, 24))
+    assert boxes.shape == (30, 8, 24, 1)
+    assert (boxes.sum(axis=(1, 2, 3)) == 4 * 12).all()
+
+
 def test_matrices_move_turn_and_slant_as_they_say():
     """A spot 12 right and 8 up lands where plane geometry puts it."""
     spot = disc()

@@ -21,7 +21,7 @@ from podium.backbones.network import PretrainedNetwork
 from podium.contracts.models import Fitted
 from podium.contracts.steps import predict
 from podium.features.extraction import Extraction, Image, Row
-from podium.imaging.images import Reader, Resize
+from podium.imaging.images import Reader, Resize, Shape, frame
 from podium.tasks.vector import VectorTask
 from podium.training.encoder import Encoder
 from podium.training.trained import TrainedNetwork
@@ -166,7 +166,7 @@ def maps_of_finetune(encoder: Encoder, weights: Sequence[np.ndarray], pixels: np
         maps = inner(network.preprocess(images))
         model = keras.Model(images, [maps[layer] for layer in encoder.spec.layers or network.layers[-1:]])
     else:
-        whole = network.build(encoder.px)
+        whole = network.build(encoder.input)
         model = keras.Model(whole.input, [whole.layers[-1].input])
     # The encoder's weights come first in a saved network.
     for variable, value in zip(model.variables, weights, strict=False):
@@ -195,7 +195,7 @@ def _shapes(extraction: Extraction) -> list[tuple[int, ...]]:
 
 
 def placed(places: np.ndarray, shape: tuple[int, int], how: Resize) -> np.ndarray:
-    """Return the map over the whole image `(height, width)`, undoing how it became square; 0 where a crop cut.
+    """Return the map over the whole image `(height, width)`, undoing how it was framed; 0 where a crop cut.
 
     A fine map is blurred first: what a place stands for is wider than the place, and a maximum's is one dot.
     """
@@ -207,14 +207,15 @@ def placed(places: np.ndarray, shape: tuple[int, int], how: Resize) -> np.ndarra
         places = cv2.GaussianBlur(places, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
     if how.mode == "squash":
         return np.asarray(cv2.resize(places, (width, height), interpolation=cv2.INTER_CUBIC))
-    side = max(shape) if how.mode == "pad" else min(shape)
-    square = cv2.resize(places, (side, side), interpolation=cv2.INTER_CUBIC)
-    top, left = abs(height - side) // 2, abs(width - side) // 2
-    if how.mode == "pad":
-        return np.asarray(square[top : top + height, left : left + width])
-    whole = np.zeros(shape)
-    whole[top : top + side, left : left + side] = square
-    return whole
+    framed = frame(shape, how.shape(1), how.mode)
+    whole = np.zeros([max(sides) for sides in zip(shape, framed, strict=True)])
+    _middle(whole, framed)[:] = cv2.resize(places, framed[::-1], interpolation=cv2.INTER_CUBIC)
+    return np.asarray(_middle(whole, shape))
+
+
+def _middle(whole: np.ndarray, shape: Shape) -> np.ndarray:
+    top, left = ((side - own) // 2 for side, own in zip(whole.shape, shape, strict=True))
+    return whole[top : top + shape[0], left : left + shape[1]]
 
 
 def coloured(heat: np.ndarray) -> np.ndarray:

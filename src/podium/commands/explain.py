@@ -28,6 +28,7 @@ from podium.imaging.images import Reader, resize
 from podium.splits.folds import splits
 from podium.storage import csv_table
 from podium.storage.files import atomic
+from podium.tasks.vector import VectorTask
 from podium.training.encoder import Encoder, find
 
 _PAGE_PX = 128  # of a map on the page; it has about 8 places a side
@@ -67,6 +68,9 @@ def run(config: Config, ids: list[str], member: str | None) -> None:
 def _choose(config: Config, member: str | None) -> tuple[str, Extraction | Encoder]:
     """Return the member or finetune to explain, and what sees for it; raises PodiumError where there is none."""
     params, where = config.params, str(paths.PARAMS)
+    if not isinstance(config.competition.task, VectorTask):
+        kind = config.competition.task.kind
+        raise PodiumError(f"explain: it shows evidence for classes and values; the competition's task is {kind}")
     choices = [*params.members, *params.finetunes]
     if member is not None and member not in choices:
         raise PodiumError(f"{where}: members: no {member!r}; choose one of: {', '.join(choices)}")
@@ -108,7 +112,7 @@ def _explain_finetune(config: Config, name: str, encoder: Encoder, images: pd.Da
     task, how, each = vector_task(config), str(heatmaps.pooling(encoder)), dict[str, list[Heatmap]]()
     with Reader(paths.raw(config.params.competition)) as reader:
         pixels = {
-            image_id: resize(reader.read(source), encoder.spec.resize, encoder.px)
+            image_id: resize(reader.read(source), encoder.spec.resize, encoder.shape)
             for image_id, source in images[["image_id", "source"]].itertuples(index=False, name=None)
         }
     for model, own in _models_of(config, name, images):

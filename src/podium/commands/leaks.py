@@ -18,7 +18,7 @@ from podium.imaging.exif import facts
 from podium.storage import csv_table
 from podium.storage.files import write_json
 from podium.storage.raw import Raw
-from podium.tasks.vector import ProbabilityTask
+from podium.tasks.vector import ProbabilityTask, VectorTask
 
 _MOST = 5000  # rows of either side in adversarial validation: enough to see an AUC of 0.53
 
@@ -58,7 +58,9 @@ def _imported(config: Config) -> dict[str, set[str]]:
 
 
 def _metadata(config: Config, data: Dataset) -> Iterator[Finding]:
-    """Check what is known of a row beside its pixels: of its first image, where it has several."""
+    """Check what is known of a row beside its pixels, against targets that are numbers: of its first image."""
+    if not isinstance(config.competition.task, VectorTask):
+        return
     raw, images = paths.raw(config.params.competition), data.images
     if not len(images):  # then the columns are what a model is to learn from
         return

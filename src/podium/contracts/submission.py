@@ -24,9 +24,10 @@ _SHOWN = 80  # characters of a line that a message repeats
 
 @dataclass(frozen=True)
 class CellSpec:
-    """What the cells of one column may hold: numbers in [low, high], or labels.
+    """What the cells of one column may hold: numbers in [low, high], labels, or text.
 
-    With `separator` a cell holds from `least` to `most` different labels; without, exactly one.
+    With `separator` a cell holds from `least` to `most` different labels; without, exactly one. Text is of `least` to
+    `most` characters of `alphabet`.
     """
 
     low: float = -math.inf
@@ -36,9 +37,12 @@ class CellSpec:
     separator: str | None = None
     least: int = 0
     most: int | None = None
+    alphabet: str | None = None
 
     def fault(self, cell: str) -> str | None:
         """Return what is wrong with a cell, or None."""
+        if self.alphabet is not None:
+            return self._fault_of_text(cell)
         return self._fault_of_number(cell) if self.labels is None else self._fault_of_labels(cell)
 
     def _fault_of_number(self, cell: str) -> str | None:
@@ -50,6 +54,15 @@ class CellSpec:
         if not self.low <= value <= self.high:
             return f"must be in [{self.low:g}, {self.high:g}]"
         return "must be a whole number" if self.whole and value % 1 else None
+
+    def _fault_of_text(self, cell: str) -> str | None:
+        assert self.alphabet is not None
+        if strange := [char for char in cell if char not in self.alphabet]:
+            return f"holds {strange[0]!r}; the alphabet is {self.alphabet}"
+        if self.least <= len(cell) <= (self.most or math.inf):
+            return None
+        asked = f"{self.least}" if self.least == self.most else f"{self.least} to {self.most}"
+        return f"has {len(cell)} characters, not {asked}"
 
     def _fault_of_labels(self, cell: str) -> str | None:
         assert self.labels is not None

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -85,6 +85,8 @@ def _mean_log(truth: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
 
 class Ensemble(Frozen):
     """A way to combine the bank's members, which come sorted by name."""
+
+    needs_vectors: ClassVar[bool] = False  # what a column stands for must be the same in every row
 
     def fit(self, members: np.ndarray, y: np.ndarray, *, loss: EnsembleObjective, seed: int) -> Blend:
         """Learn from out-of-fold predictions `(m, n, k)` float32 and targets `y`, by `loss`."""

@@ -1,5 +1,7 @@
 """The mean of ranks: for metrics that only see the order, such as AUC, and members of unlike scales."""
 
+from typing import ClassVar
+
 import numpy as np
 
 from podium.contracts.blends import Blend, RankMean
@@ -12,6 +14,8 @@ class Ensemble(Base):
 
     The value is the members' mean quantile at the mean rank, so that probabilities stay probabilities.
     """
+
+    needs_vectors: ClassVar[bool] = True
 
     def fit(self, members: np.ndarray, y: np.ndarray, *, loss: EnsembleObjective, seed: int) -> Blend:  # noqa: ARG002  # learns ranks
         """Return the blend; rows are ranked among the out-of-fold predictions `(m, n, k)`, not among themselves."""

@@ -1,6 +1,6 @@
 """Stacking: a second model on the members' predictions (Wolpert 1992)."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -14,6 +14,8 @@ from podium.ensembles import EnsembleObjective
 
 class Ensemble(Base):
     """Logistic regression (ridge for values) or small boosted trees on the members' logits."""
+
+    needs_vectors: ClassVar[bool] = True
 
     model: Literal["logistic", "lightgbm"] = "logistic"
     """The second-level model."""

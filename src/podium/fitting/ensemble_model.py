@@ -38,7 +38,8 @@ def fit_ensemble(
     Targets, `folds (n, repeats)` and `weight (n,)` are in the order of the bank's train rows.
     """
     task, clip, everyone = scoring.task, scoring.submission.clip, np.arange(len(bank.train_ids))
-    verdict = choose_ensemble(methods, task.stacked(bank.train), y, folds, loss=scoring.objective(weight), seed=seed)
+    stacked, truth = task.stacked(bank.train), task.stacked_truth(y, bank.train)
+    verdict = choose_ensemble(methods, stacked, truth, folds, loss=scoring.objective(weight), seed=seed)
 
     def learn_adjustment(p: Any, rows: np.ndarray) -> Any:
         kept = None if weight is None else weight[rows]

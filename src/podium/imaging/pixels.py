@@ -1,4 +1,4 @@
-"""Bytes to pixels, views of them, and the square that a network takes.
+"""Bytes to pixels, views of them, and the shape that a network takes.
 
 Every decoded image is `(h, w, 3)` uint8 RGB, upright. OpenCV's BGR order ends here. The file imports NumPy and OpenCV
 only, so that an exported model can run the same code.
@@ -22,12 +22,14 @@ class UnreadableImageError(Exception):
     """The reason why an image cannot be used, in a few words."""
 
 
-class Square(Protocol):
-    """How an image becomes square; see `podium.imaging.images.Resize`."""
+Shape = tuple[int, int]  # height and width, in pixels
 
-    @property
-    def px(self) -> int | None:
-        """Return the side, or None for the network's own."""
+
+class Framing(Protocol):
+    """How an image gets the shape that a network takes; see `podium.imaging.images.Resize`."""
+
+    def shape(self, native: int | Shape) -> Shape:
+        """Return height and width of what a network gets, whose own shape (or side) is `native`."""
 
     @property
     def mode(self) -> str:
@@ -131,15 +133,15 @@ _OPERATIONS: dict[str, Callable[..., np.ndarray]] = {
 }
 
 
-def resize(image: np.ndarray, how: Square, native_px: int) -> np.ndarray:
-    """Return `(px, px, 3)` uint8 from `(h, w, 3)` uint8; `px` is `how.px`, or else `native_px`."""
+def resize(image: np.ndarray, how: Framing, native: int | Shape) -> np.ndarray:
+    """Return `(height, width, 3)` uint8 from `(h, w, 3)` uint8; `how` says the shape, or else `native` does."""
     import cv2
 
-    px = how.px or native_px
-    square = {"squash": lambda: image, "pad": lambda: _padded(image), "crop": lambda: _cropped(image)}[how.mode]()
-    if square.shape[:2] == (px, px):
-        return np.ascontiguousarray(square)
-    is_enlarged = px > min(square.shape[:2])
+    shape = how.shape(native)
+    framed = _framed(image, frame(image.shape[:2], shape, how.mode))
+    if framed.shape[:2] == shape:
+        return np.ascontiguousarray(framed)
+    is_enlarged = shape[0] > framed.shape[0] or shape[1] > framed.shape[1]
     method = {
         "area": cv2.INTER_CUBIC if is_enlarged else cv2.INTER_AREA,
         "linear": cv2.INTER_LINEAR,
@@ -147,24 +149,36 @@ def resize(image: np.ndarray, how: Square, native_px: int) -> np.ndarray:
         "lanczos": cv2.INTER_LANCZOS4,
         "nearest": cv2.INTER_NEAREST,
     }[how.interpolation]
-    resized: np.ndarray = cv2.resize(square, (px, px), interpolation=method)
+    resized: np.ndarray = cv2.resize(framed, shape[::-1], interpolation=method)
     return resized
 
 
-def _padded(image: np.ndarray) -> np.ndarray:
-    height, width = image.shape[:2]
-    side = max(height, width)
-    square = np.full((side, side, 3), PADDING, np.uint8)
-    top, left = (side - height) // 2, (side - width) // 2
-    square[top : top + height, left : left + width] = image
-    return square
+def frame(shape: Shape, target: Shape, mode: str) -> Shape:
+    """Return the height and width to which an image of `shape` is padded or cropped before it is scaled to `target`."""
+    if mode == "squash":
+        return shape
+    scales = [side / wanted for side, wanted in zip(shape, target, strict=True)]
+    scale = max(scales) if mode == "pad" else min(scales)
+    # The side that fills the frame is kept as it is: the other is rounded.
+    height, width = (
+        side if own == scale else max(round(wanted * scale), 1)
+        for side, own, wanted in zip(shape, scales, target, strict=True)
+    )
+    return height, width
 
 
-def _cropped(image: np.ndarray) -> np.ndarray:
-    height, width = image.shape[:2]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    return image[top : top + side, left : left + side]
+def _framed(image: np.ndarray, shape: Shape) -> np.ndarray:
+    """Return an image padded with gray, or cut, to `shape`, centred."""
+    for axis, wanted in enumerate(shape):
+        spare = wanted - image.shape[axis]
+        if spare < 0:
+            start = -spare // 2
+            image = image[start : start + wanted] if axis == 0 else image[:, start : start + wanted]
+        elif spare:
+            before = [(0, 0)] * image.ndim
+            before[axis] = (spare // 2, spare - spare // 2)
+            image = np.pad(image, before, constant_values=PADDING)
+    return image
 
 
 def _eight_bits(pixels: np.ndarray) -> np.ndarray:

@@ -23,11 +23,14 @@ class Sample(Frozen):
     columns: tuple[str, ...] = ("id", "label")
     """The columns of the sample that is made, the id's first."""
 
-    def table(self, raw: Path, ids: Collection[str]) -> pd.DataFrame:
-        """Return the whole sample, as text, for the test rows `ids`; raises PodiumError where it has others."""
+    def table(self, raw: Path, ids: Collection[str], cell: object = 0.5) -> pd.DataFrame:
+        """Return the whole sample, as text, for the test rows `ids`; raises PodiumError where it has others.
+
+        One that is made holds `cell`.
+        """
         if self.sample is None:
             key, *columns = self.columns
-            return pd.DataFrame({key: sorted(ids), **dict.fromkeys(columns, 0.5)})
+            return pd.DataFrame({key: sorted(ids), **dict.fromkeys(columns, cell)})
         with Raw(raw) as files:
             sample = csv_table.read(files.require(self.sample), self.sample)
         named = sample.iloc[:, 0]

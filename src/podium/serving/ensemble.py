@@ -156,14 +156,21 @@ def _cannot_follow(config: Config, name: str) -> str | None:
     if name in params.imports.predictions:
         return "its predictions are imported"
     if name in params.finetunes:
-        return None
+        return "it takes oblong pictures" if _is_oblong(config, name) else None
     about = _about(config, name)
+    if oblong := [used for used in about["backbones"] if used in params.finetunes and _is_oblong(config, used)]:
+        return f"{', '.join(oblong)} takes oblong pictures"
     imported = [backbone for backbone in about["backbones"] if backbone in params.imports.features]
     if imported:
         return f"its features {', '.join(imported)} are imported"
     if about["metadata"]:
         return "it takes metadata, which new pictures lack"
     return None
+
+
+def _is_oblong(config: Config, name: str) -> bool:
+    height, width = find_encoder(config.params.finetunes[name], f"{paths.PARAMS}: finetunes.{name}").shape
+    return height != width
 
 
 def _member(config: Config, name: str) -> Member:

@@ -53,6 +53,10 @@ class Network:
     batch: int
     runs: tuple[Run, ...]
 
+    def shape(self, native: object) -> tuple[int, int]:  # noqa: ARG002  # it says itself
+        """Return height and width of what it takes."""
+        return self.px, self.px
+
 
 @dataclass(frozen=True)
 class Member:

@@ -83,7 +83,8 @@ def grouped(table: pd.DataFrame, rows: pd.DataFrame, scheme: FoldScheme) -> Fold
 def check(folds: FoldTable, rows: pd.DataFrame, k: int, where: str) -> FoldTable:
     """Return folds that fit the rows: each training row once a repeat, k folds, whole groups, all classes.
 
-    `rows.attrs["labels"]` names the classes. Raises PodiumError that opens with `where` and names the first bad ids.
+    `rows.attrs["labels"]` names the classes, unless targets lie in files (`has_files`). Raises PodiumError that opens
+    with `where` and names the first bad ids.
     """
     everyone, rows = rows, _training_rows(rows).set_index("row_id")
     assigned = folds.assigned
@@ -168,7 +169,7 @@ def _binned(y: np.ndarray) -> np.ndarray:
 
 
 def _label(rows: pd.DataFrame, code: float) -> str:
-    labels = rows.attrs.get("labels") or []
+    labels = [] if rows.attrs.get("has_files") else rows.attrs.get("labels") or []  # else `y` is no class
     return repr(labels[int(code)]) if int(code) < len(labels) else f"{code:g}"
 
 
@@ -237,7 +238,7 @@ def _by_time(rows: pd.DataFrame, time: str | None, k: int) -> pd.DataFrame:
 def _check_classes(folds: FoldTable, rows: pd.DataFrame, where: str) -> None:
     """Raise where a model would be trained without a class: it could never predict it."""
     labels = rows.attrs.get("labels") or []
-    if len(labels) < 2 or "y" not in rows.columns:  # noqa: PLR2004  # a class needs another
+    if len(labels) < 2 or "y" not in rows.columns or rows.attrs.get("has_files"):  # noqa: PLR2004  # a class needs another
         return
     y = rows.set_index("row_id")["y"]
     for split in splits(folds, rows):

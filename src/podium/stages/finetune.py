@@ -1,7 +1,7 @@
 """finetune@name: a network trained once a fold -> predictions, features for any head, learning curves, a picture."""
 
 from podium import paths
-from podium.config import Config, vector_task
+from podium.config import Config
 from podium.contracts import features
 from podium.storage import csv_table, uses
 from podium.storage.files import atomic
@@ -15,7 +15,7 @@ def run(config: Config, name: str) -> dict[str, int]:
     """Train what the cache lacks, and write what members, fusions and the bank take; returns what it did."""
     competition, views = config.params.competition, config.params.views.test
     spec, where = config.params.finetunes[name], f"{paths.PARAMS}: finetunes.{name}"
-    finetuning = Finetuning.read(competition, spec, vector_task(config), config.params.seed, where)
+    finetuning = Finetuning.read(competition, spec, config.competition.task, config.params.seed, where)
     uses.note(competition, [fingerprint(finetuning.encoder), square(finetuning.encoder)])
     every = len(finetuning.pixels) // _SHOWN + 1
     with atomic(paths.finetune(competition, name, "png")) as temporary:

@@ -34,7 +34,7 @@ def run(config: Config) -> None:
     if not (rows["split"] == "train").any():
         raise PodiumError(f"{where}: layout: not one row has a label to train on")
     task.require_classes(rows, where)
-    sample = competition.submission.table(raw, set(rows.loc[rows["split"] == "test", "row_id"]))
+    sample = competition.submission.table(raw, set(rows.loc[rows["split"] == "test", "row_id"]), task.sample_cell)
     rows = _limited(rows, encoded, config.params.limit)
     wanted = listing.images[listing.images["row_id"].isin(rows["row_id"])]
     images, quarantined = open_images(wanted, raw, competition.layout.max_megapixels)
@@ -47,7 +47,8 @@ def run(config: Config) -> None:
     rows["group"] = _with_copies(rows, images)
     is_test = rows["split"] == "test"
     rows[encoded.columns.columns] = rows[encoded.columns.columns].mask(is_test)
-    ROWS.write(rows, paths.data(name, "rows.parquet"), {"labels": encoded.labels, "task": task.kind})
+    about = {"labels": encoded.labels, "task": task.kind, "has_files": encoded.files is not None}
+    ROWS.write(rows, paths.data(name, "rows.parquet"), about)
     _write_metadata(rows, paths.features(name, METADATA))
     csv_table.write(sample, paths.data(name, "sample_submission.csv"))
     found = audit(rows, images, quarantined, unlabelled) | unused_images(raw, listing.images)

@@ -42,6 +42,8 @@ class Task(Frozen):
 
     kind: ClassVar[str]  # what heads, metrics and messages call it: "binary", "multiclass", ...
     predictions: ClassVar[type[Predictions]]
+    is_directed: ClassVar[bool] = False  # a mirrored or turned picture has another answer, or none
+    sample_cell: ClassVar[Any] = 0.5  # what a sample submission made here holds
 
     def label_columns(self) -> tuple[str, ...]:
         """Return the competition's columns that hold what is to be predicted."""
@@ -92,6 +94,10 @@ class Task(Frozen):
     @abstractmethod
     def stacked(self, members: Sequence[Any]) -> np.ndarray:
         """Return what ensembles are fitted on, `(m, n, k)` float32, of members with the same rows in the same order."""
+
+    def stacked_truth(self, y: Any, members: Sequence[Any]) -> Any:  # noqa: ARG002  # where the columns differ by row
+        """Return what `score_stacked` takes for `y`: targets, with what tells the columns of `stacked` if need be."""
+        return y
 
     @abstractmethod
     def score_stacked(self, metric: Metric, y: Any, p: np.ndarray, weight: np.ndarray | None = None) -> float:

@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from podium.frozen import Frozen
 from podium.imaging import contact_sheet
+from podium.imaging.images import Shape
 from podium.training import augmentation_ops
 
 _DRAWS = 5  # on the sheet
@@ -25,7 +26,7 @@ class Operation(Frozen):
     """One item of the list; its first field is what a lone number in params.yaml sets."""
 
     def apply(self, images: Any, targets: Any, rng: np.random.Generator) -> tuple[Any, Any]:
-        """Return `(n, px, px, 3)` float32 in [0, 255] and `(n, k)` float32, changed; both are tensors."""
+        """Return `(n, h, w, 3)` float32 in [0, 255] and `(n, k)` float32, changed; both are tensors."""
         raise NotImplementedError
 
 
@@ -62,7 +63,7 @@ _VIEWS = {
 class _Affine(Operation):
     """Moves pixels; neighbours in the list are joined into one interpolation. Beyond its edge a picture is mirrored."""
 
-    def matrices(self, n: int, px: int, rng: np.random.Generator) -> np.ndarray:
+    def matrices(self, n: int, shape: Shape, rng: np.random.Generator) -> np.ndarray:
         """Return `(n, 3, 3)`: from a place (x, y, 1) of the result, in pixels from the centre, to one of the image."""
         raise NotImplementedError
 
@@ -73,10 +74,11 @@ class Crop(_Affine):
     share: float = Field(0.125, gt=0, le=0.5)
     """The most that is cut off, of the side."""
 
-    def matrices(self, n: int, px: int, rng: np.random.Generator) -> np.ndarray:
+    def matrices(self, n: int, shape: Shape, rng: np.random.Generator) -> np.ndarray:
         """See _Affine."""
-        pad = round(self.share * px)
-        return augmentation_ops.moved(rng.integers(-pad, pad, (2, n), endpoint=True).astype(np.float64))
+        pads = [round(self.share * px) for px in reversed(shape)]  # to the right, and down
+        by = np.stack([rng.integers(-pad, pad, n, endpoint=True) for pad in pads])
+        return augmentation_ops.moved(by.astype(np.float64))
 
 
 class Shift(_Affine):
@@ -85,9 +87,9 @@ class Shift(_Affine):
     share: float = Field(0.1, gt=0, le=0.5)
     """The furthest move, of the side."""
 
-    def matrices(self, n: int, px: int, rng: np.random.Generator) -> np.ndarray:
+    def matrices(self, n: int, shape: Shape, rng: np.random.Generator) -> np.ndarray:
         """See _Affine."""
-        return augmentation_ops.moved(rng.uniform(-self.share, self.share, (2, n)) * px)
+        return augmentation_ops.moved(rng.uniform(-self.share, self.share, (2, n)) * np.array(shape[::-1])[:, None])
 
 
 class Rotation(_Affine):
@@ -96,7 +98,7 @@ class Rotation(_Affine):
     degrees: float = Field(15.0, gt=0, le=180)
     """The largest angle, either way."""
 
-    def matrices(self, n: int, px: int, rng: np.random.Generator) -> np.ndarray:  # noqa: ARG002  # an angle has no size
+    def matrices(self, n: int, shape: Shape, rng: np.random.Generator) -> np.ndarray:  # noqa: ARG002  # an angle has no size
         """See _Affine."""
         return augmentation_ops.turned(rng.uniform(-self.degrees, self.degrees, n))
 
@@ -107,7 +109,7 @@ class Zoom(_Affine):
     share: float = Field(0.2, gt=0, lt=1)
     """The strongest zoom: a factor of 1 - share."""
 
-    def matrices(self, n: int, px: int, rng: np.random.Generator) -> np.ndarray:  # noqa: ARG002  # it is relative
+    def matrices(self, n: int, shape: Shape, rng: np.random.Generator) -> np.ndarray:  # noqa: ARG002  # it is relative
         """See _Affine."""
         matrices = augmentation_ops.unchanged(n)
         matrices[:, 0, 0] = matrices[:, 1, 1] = np.exp(rng.uniform(-1, 1, n) * math.log(1 - self.share))
@@ -120,7 +122,7 @@ class Shear(_Affine):
     share: float = Field(0.1, gt=0, le=1)
     """The strongest shear."""
 
-    def matrices(self, n: int, px: int, rng: np.random.Generator) -> np.ndarray:  # noqa: ARG002  # it is relative
+    def matrices(self, n: int, shape: Shape, rng: np.random.Generator) -> np.ndarray:  # noqa: ARG002  # it is relative
         """See _Affine."""
         return augmentation_ops.slanted(rng.uniform(-self.share, self.share, (2, n)))
 
@@ -199,9 +201,9 @@ class CutMix(Operation):
         """See Operation."""
         from keras import ops
 
-        n, px = len(images), images.shape[1]
+        n, shape = len(images), images.shape[1:3]
         area = np.where(rng.random(n) < self.chance, 1 - rng.beta(self.alpha, self.alpha, n), 0.0)
-        is_other = augmentation_ops.boxes(np.sqrt([area, area]), rng.random((2, n)), px)
+        is_other = augmentation_ops.boxes(np.sqrt([area, area]), rng.random((2, n)), shape)
         other = rng.permutation(n)
         images = ops.where(ops.convert_to_tensor(is_other), ops.take(images, other, axis=0), images)
         share = 1 - is_other.mean(axis=(1, 2, 3))
@@ -220,10 +222,10 @@ class Erasing(Operation):
         """See Operation."""
         from keras import ops
 
-        n, px = len(images), images.shape[1]
+        n, shape = len(images), images.shape[1:3]
         area = np.where(rng.random(n) < self.chance, rng.uniform(0.02, self.area, n), 0.0)
         ratio = np.exp(rng.uniform(-1, 1, n) * math.log(3))
-        box = augmentation_ops.boxes(np.sqrt([area * ratio, area / ratio]), rng.random((2, n)), px)
+        box = augmentation_ops.boxes(np.sqrt([area * ratio, area / ratio]), rng.random((2, n)), shape)
         color = augmentation_ops.tensor(rng.uniform(0, 255, (n, 1, 1, 3)))
         return ops.where(ops.convert_to_tensor(box), color, images), targets
 
@@ -266,11 +268,17 @@ class Augmentation(Frozen):
             raise ValueError("must be a list of operations")  # noqa: TRY004  # pydantic takes this one
         return {"operations": tuple(_operation(item) for item in items)}
 
+    @property
+    def names(self) -> list[str]:
+        """Return the names of the operations, in their order."""
+        kinds = {kind: name for name, kind in OPERATIONS.items()}
+        return [kinds[type(operation)] for operation in self.operations]
+
     def apply(self, images: Any, targets: Any, seed: int) -> tuple[Any, Any]:
         """Return a changed batch; the seed alone decides how, and the same seed gives the same bytes.
 
         Args:
-            images: `(n, px, px, 3)` RGB in [0, 255], of any dtype, an array or a tensor.
+            images: `(n, h, w, 3)` RGB in [0, 255], of any dtype, an array or a tensor.
             targets: `(n, k)`, mixed wherever pictures are; further columns (a weight) may ride along.
             seed: 0 or more; one of its own for each epoch and step.
 
@@ -282,7 +290,7 @@ class Augmentation(Frozen):
         for place, operation in enumerate(self.operations):
             rng = np.random.default_rng([seed, place])
             if isinstance(operation, _Affine):
-                matrices = operation.matrices(len(images), images.shape[1], rng)
+                matrices = operation.matrices(len(images), images.shape[1:3], rng)
                 joined = matrices if joined is None else joined @ matrices
                 continue
             if joined is not None:
@@ -291,7 +299,7 @@ class Augmentation(Frozen):
         return (images if joined is None else augmentation_ops.warped(images, joined)), targets
 
     def contact_sheet(self, images: np.ndarray, seed: int) -> bytes:
-        """Return a PNG of training images `(n, px, px, 3)` uint8 as they are, and five times augmented."""
+        """Return a PNG of training images `(n, h, w, 3)` uint8 as they are, and five times augmented."""
         none = np.zeros((len(images), 1), np.float32)
         draws = [np.asarray(self.apply(images, none, seed + n)[0]) for n in range(_DRAWS)]
         columns = [images, *(pixels.round().clip(0, 255).astype(np.uint8) for pixels in draws)]

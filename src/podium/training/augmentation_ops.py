@@ -1,4 +1,4 @@
-"""What is done to a batch of square pictures `(n, px, px, 3)` float32 in [0, 255], on whichever device Keras computes.
+"""What is done to a batch of pictures `(n, h, w, 3)` float32 in [0, 255], on whichever device Keras computes.
 
 Nothing here is random: what differs between the pictures is given, as `(n, ...)` arrays.
 """
@@ -7,7 +7,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-_SIDES = (1, 2)  # the axes of a batch (n, px, px, 3) that are a picture's
+from podium.imaging.images import Shape
+
+_SIDES = (1, 2)  # the axes of a batch (n, h, w, 3) that are a picture's
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as PIL and OpenCV weigh colours
 # What RandAugment does at strength 1 (Cubuk et al. 2019).
 _SHEAR, _SHIFT, _DEGREES, _FACTOR, _BITS = 0.3, 0.45, 30.0, 0.9, 4
@@ -35,16 +37,18 @@ def mixed(values: Any, other: np.ndarray, share: Any) -> Any:
     return share * values + (1 - share) * ops.take(values, other, axis=0)
 
 
-def boxes(sides: np.ndarray, at: np.ndarray, px: int) -> np.ndarray:
-    """Return `(n, px, px, 1)` bool: a box in whole pixels.
+def boxes(sides: np.ndarray, at: np.ndarray, shape: Shape) -> np.ndarray:
+    """Return `(n, h, w, 1)` bool: a box in whole pixels of pictures of `shape`.
 
     `sides (2, n)` are its height and width as shares of the picture's, `at (2, n)` in [0, 1) where it lies: from the
     top, or left, to the last place that has room for it.
     """
-    length = np.minimum(np.rint(sides * px), px)
-    start = np.floor(at * (px - length + 1))
-    places = np.arange(px)
-    inside = (places >= start[..., None]) & (places < (start + length)[..., None])
+    inside = []
+    for px, share, where in zip(shape, sides, at, strict=True):
+        length = np.minimum(np.rint(share * px), px)
+        start = np.floor(where * (px - length + 1))
+        places = np.arange(px)
+        inside.append((places >= start[:, None]) & (places < (start + length)[:, None]))
     return np.asarray(inside[0][:, :, None, None] & inside[1][:, None, :, None])
 
 
@@ -80,7 +84,7 @@ def warped(images: Any, matrices: np.ndarray) -> Any:
     from keras import ops
 
     centre = np.eye(3)
-    centre[:2, 2] = (images.shape[1] - 1) / 2
+    centre[:2, 2] = (images.shape[2] - 1) / 2, (images.shape[1] - 1) / 2  # x, y
     whole = centre @ matrices @ np.linalg.inv(centre)
     rows = tensor(whole.reshape(-1, 9)[:, :8])
     return ops.image.affine_transform(
@@ -159,7 +163,7 @@ RAND_AUGMENT: dict[str, Any] = {
     "rotate": lambda images, strength, signs: warped(images, turned(_DEGREES * strength * signs)),
     "shear_x": lambda images, s, signs: warped(images, slanted(_along(0, _SHEAR * s * signs))),
     "shear_y": lambda images, s, signs: warped(images, slanted(_along(1, _SHEAR * s * signs))),
-    "translate_x": lambda images, s, signs: warped(images, moved(_along(0, _SHIFT * s * images.shape[1] * signs))),
+    "translate_x": lambda images, s, signs: warped(images, moved(_along(0, _SHIFT * s * images.shape[2] * signs))),
     "translate_y": lambda images, s, signs: warped(images, moved(_along(1, _SHIFT * s * images.shape[1] * signs))),
     "brightness": lambda images, s, signs: blended(images, "brightness", 1 + _FACTOR * s * signs),
     "contrast": lambda images, s, signs: blended(images, "contrast", 1 + _FACTOR * s * signs),

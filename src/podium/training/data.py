@@ -11,7 +11,7 @@ import numpy as np
 from podium.splits.folds import seed_of
 from podium.training import Finetune
 
-Batch = tuple[Any, Any, Any]  # tensors: images (b, px, px, 3) and targets (b, k) float32, weights (b,)
+Batch = tuple[Any, Any, Any]  # tensors: images (b, h, w, 3) and targets (b, k) float32, weights (b,)
 _AHEAD = 2  # batches that are augmented while one is learnt from
 
 

@@ -1,15 +1,16 @@
 """What is trained: a pretrained network or a preset, from pixels to features, and how deep each of its layers lies."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from podium import plugins
 from podium.backbones import NETWORKS
 from podium.backbones.network import PretrainedNetwork
 from podium.backbones.pooling import POOLINGS
 from podium.errors import PodiumError
+from podium.imaging.images import Shape
 from podium.training import Finetune
-from podium.training.networks import ScratchNetwork
+from podium.training.networks import Input, ScratchNetwork
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,28 @@ class Encoder:
         return isinstance(self.network, PretrainedNetwork)
 
     @property
+    def shape(self) -> Shape:
+        """Return height and width of the images that it takes."""
+        network = self.network
+        return self.spec.resize.shape(network.native if isinstance(network, ScratchNetwork) else network.native_px)
+
+    @property
     def px(self) -> int:
-        """Return the side of the images that it takes."""
-        return self.spec.resize.px or self.network.native_px
+        """Return the side of the square images that it takes."""
+        height, width = self.shape
+        assert height == width, "only a network from scratch takes another shape, by `shape`"
+        return height
+
+    @property
+    def gives(self) -> Literal["features", "steps"]:
+        """Return whether an image becomes a vector, or one for each part of its width."""
+        return self.network.gives if isinstance(self.network, ScratchNetwork) else "features"
+
+    @property
+    def input(self) -> Input:
+        """Return the shape, or the side of a square."""
+        height, width = self.shape
+        return height if height == width else self.shape
 
     @property
     def depths(self) -> tuple[str, ...]:
@@ -55,14 +75,14 @@ class Encoder:
             self.network.require_weights(f"{where}.network", self.description["pooling"])
 
     def build(self) -> tuple[Any, list[tuple[Any, int]]]:
-        """Return a Keras model `(n, px, px, 3)` float32 RGB in [0, 255] -> `(n, d)` float32, and its layers' depths.
+        """Return a Keras model `(n, h, w, 3)` float32 RGB in [0, 255] -> what it `gives`, and its layers' depths.
 
         The depth of a layer is the place in `depths` of the first map that it leads to.
         """
         import keras
 
         if not isinstance(self.network, PretrainedNetwork):
-            model = self.network.build(self.px)
+            model = self.network.build(self.input)
             return model, [(layer, 0) for layer in model.layers]
         inner = self.network.trunk(self.px, self.depths, pretrained=True)
         pixels = keras.Input((self.px, self.px, 3))
@@ -79,6 +99,8 @@ def find(spec: Finetune, where: str) -> Encoder:
     pretrained = {name: network for name, network in NETWORKS.items() if isinstance(network, PretrainedNetwork)}
     if spec.network in pretrained:
         encoder = Encoder(spec, pretrained[spec.network])
+        if spec.resize.width is not None:
+            raise PodiumError(f"{where}.resize.width: {spec.network} takes squares: give `px`, with `mode: pad`")
         pretrained[spec.network].check(encoder.px, encoder.description["pooling"], spec.layers, where)
         if spec.options:
             raise PodiumError(f"{where}.options: only a preset has options; {spec.network} is pretrained")
@@ -87,7 +109,7 @@ def find(spec: Finetune, where: str) -> Encoder:
     elif spec.network in plugins.names("networks"):
         network = plugins.make("networks", spec.network, spec.options, f"{where}.options", "network")
         encoder = Encoder(spec, network)
-        network.check(encoder.px, where)
+        network.check(encoder.input, where)
         for key in ("pooling", "layers", "head_epochs", "unfreeze"):
             if getattr(spec, key):
                 raise PodiumError(f"{where}.{key}: leave it out: {spec.network} is trained from scratch, as it is")

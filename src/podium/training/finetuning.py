@@ -5,7 +5,7 @@ A fold's key names all that changes its numbers, so that a finished fold is neve
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from podium import paths
+from podium import paths, plugins
 from podium.contracts import features, models
 from podium.contracts.dataset import Dataset
 from podium.contracts.folds import FoldTable
 from podium.contracts.models import Fitted
-from podium.contracts.scores import Scores
-from podium.contracts.steps import Affine, Chain, Linear, predict
+from podium.contracts.predictions import Predictions
+from podium.contracts.steps import predict
 from podium.contracts.tables import VIEWS, by_id
 from podium.engines.keras import Engine
 from podium.errors import PodiumError
@@ -32,14 +32,14 @@ from podium.splits import folds
 from podium.storage import checkpoints
 from podium.storage.files import atomic, atomic_folder, write_json
 from podium.storage.rowcache import DESCRIPTION, RowCache, row_key
-from podium.tasks.vector import VectorTask
+from podium.tasks import Task
 from podium.training import Finetune
 from podium.training.augmentation import OPERATIONS
 from podium.training.data import Examples
 from podium.training.encoder import Encoder, find
 from podium.training.loop import Job, Watch, final, train
 from podium.training.model import Model, precision
-from podium.training.outputs.scores import build
+from podium.training.outputs import Problem
 from podium.training.trained import TrainedNetwork
 
 METHOD = 1  # counts the changes of training and augmentation that changed what the same settings give
@@ -52,23 +52,22 @@ _AT_ONCE = 256  # images whose features are computed between two writes to the c
 class Finetuning:
     """What a finetune is trained on and asked for; `images` and `plan` are sorted by id."""
 
-    encoder: Encoder
-    task: VectorTask
-    labels: list[str]
+    problem: Problem
     rows: pd.DataFrame  # with the groups of the folds
     fold_table: FoldTable
     images: pd.DataFrame  # with each one's place among the pixels
     plan: pd.DataFrame  # a line per image and view, with the image's columns and the key in the cache of rows
-    pixels: np.ndarray  # (n, px, px, 3) uint8, in the order of `images`
+    pixels: np.ndarray  # (n, h, w, 3) uint8, in the order of `images`
     seed: int
     cache: Path  # the folder of all folds of all finetunes
-    where: str  # the place in params.yaml, for errors
 
     @classmethod
-    def read(cls, competition: str, spec: Finetune, task: VectorTask, seed: int, where: str) -> "Finetuning":
+    def read(cls, competition: str, spec: Finetune, task: Task, seed: int, where: str) -> "Finetuning":
         """Return what a finetune is trained on and asked for; its images are decoded, if no run has done so before."""
         encoder, data = find(spec, where), Dataset(paths.dataset(competition))
         fold_table = FoldTable.read(data.folder)
+        problem: Problem = plugins.find("outputs", task.predictions.kind, where)(encoder, task, data, where)
+        problem.check()
         encoder.require_weights(where)
         images = data.images.sort_values("image_id", ignore_index=True)
         images["place"] = images.index
@@ -78,9 +77,7 @@ class Finetuning:
         with Reader(paths.raw(competition)) as reader:
             pixels = decoded(images, encoder, reader, paths.cache() / "decoded")
         return cls(
-            encoder=encoder,
-            task=task,
-            labels=data.labels,
+            problem=problem,
             rows=fold_table.grouped(data.rows),
             fold_table=fold_table,
             images=images,
@@ -88,8 +85,27 @@ class Finetuning:
             pixels=pixels,
             seed=seed,
             cache=paths.cache() / "finetunes",
-            where=where,
         )
+
+    @property
+    def encoder(self) -> Encoder:
+        """Return what is trained."""
+        return self.problem.encoder
+
+    @property
+    def task(self) -> Any:
+        """Return what is asked of a row."""
+        return self.problem.task
+
+    @property
+    def labels(self) -> list[str]:
+        """Return the names of classes or labels, or an alphabet."""
+        return self.problem.data.labels
+
+    @property
+    def where(self) -> str:
+        """Return the place in params.yaml, for errors."""
+        return self.problem.where
 
     @cached_property
     def models(self) -> tuple["FoldModel", ...]:
@@ -97,39 +113,30 @@ class Finetuning:
         readable = self.rows[self.rows["row_id"].isin(self.images["row_id"])]
         return tuple(FoldModel(self, split) for split in folds.splits(self.fold_table, readable))
 
-    def predictions(self, views: Sequence[str], heads: Sequence[Fitted]) -> Scores:
-        """Return the predictions by the models' saved heads: of a train row by models that did not see it.
+    def predictions(self, views: Sequence[str], networks: Sequence[Fitted]) -> Predictions:
+        """Return the predictions by the models' saved networks: of a train row by models that did not see it.
 
-        Every prediction is the mean over the row's images and these views; a train row's also over repeats, a
-        test row's over all models.
+        Every prediction is of the row's images and these views; a train row's also of all repeats, a test row's of
+        all models.
         """
         plan = self.plan[self.plan["view"].isin(views)]
-        by_split = {split: plan[plan["split"] == split] for split in ("train", "test")}
-        parts: dict[str, list[pd.DataFrame]] = {"train": [], "test": []}
-        for model, head in zip(self.models, heads, strict=True):
-            is_valid = by_split["train"]["row_id"].isin(model.split.valid)
-            parts["train"].append(model.predict(by_split["train"][is_valid], head))
-            parts["test"].append(model.predict(by_split["test"], head))
-        tables = [
-            pd.concat(tables).groupby(level="row_id").mean().astype(np.float32).reset_index().assign(split=split)
-            for split, tables in parts.items()
-        ]
-        table = pd.concat(tables, ignore_index=True)
-        return Scores.of_table(table[["row_id", "split", *self.task.columns(self.labels)]], self.labels)
+        is_test = plan["split"] == "test"
+        asked = [(model, plan[is_test | plan["row_id"].isin(model.split.valid)]) for model in self.models]
+        return self.problem.predictions(asked, networks)
 
     def save(self, folder: Path) -> list[TrainedNetwork]:
         """Write every fold's network, and return them as they were saved."""
         with atomic_folder(folder) as temporary:
             for model in self.models:
                 models.save(model.trained, temporary, model.name)
-            facts = {**describe(self.encoder), "labels": self.labels, "px": self.encoder.px}
+            facts = {**describe(self.encoder), "labels": self.labels, "shape": list(self.encoder.shape)}
             write_json(facts, temporary / "about.json")
         return [models.load(folder, model.name) for model in self.models]
 
     @cached_property
     def described(self) -> pd.DataFrame:
-        """Return the lines of the plan that features are written of: all, or none where no head asks for them."""
-        return self.plan if self.encoder.spec.features else self.plan[:0]
+        """Return the lines of the plan that features are written of: all, or none where no head can ask for them."""
+        return self.plan if self.encoder.spec.features and self.problem.has_features else self.plan[:0]
 
     def feature_rows(self) -> Iterator[np.ndarray]:
         """Yield the features of each described line, by one network after the other: `(networks * d,)`."""
@@ -188,31 +195,27 @@ class FoldModel:
         )
 
     @cached_property
-    def examples(self) -> tuple[Examples, Examples | None, tuple[float, float]]:
-        """Return what is trained on, what stops it early, and mean and standard deviation of a regression's values."""
-        finetuning, task, spec = self.finetuning, self.finetuning.task, self.finetuning.encoder.spec
+    def examples(self) -> tuple[Examples, Examples | None, Mapping[str, float]]:
+        """Return what is trained on, what stops it early, and the facts that predictions need beside the weights."""
+        finetuning, spec = self.finetuning, self.finetuning.encoder.spec
         rows = by_id(finetuning.rows, self.split.train, "rows.parquet")
-        y = task.targets(rows)
-        task.require_all(y, finetuning.labels, finetuning.where)
-        mean, std = (float(y.mean()), float(y.std()) or 1.0) if task.is_value else (0.0, 1.0)
+        lessons = finetuning.problem.lessons(self.split.train)
         table = pd.DataFrame({"row_id": rows["row_id"], "line": np.arange(len(rows))})
         images = finetuning.images.merge(table, on="row_id", validate="many_to_one")
         line = images["line"].to_numpy()
         share = 1 / np.bincount(line, minlength=len(rows))  # the images of a row share its weight
-        by_class = task.class_weights(y, spec.class_weight, finetuning.labels, finetuning.where)
-        weight = rows["weight"].to_numpy() * share * by_class
-        targets = task.network_targets((y - mean) / std if task.is_value else y, len(finetuning.labels))
+        weight = rows["weight"].to_numpy() * share * lessons.weight
         examples = Examples(
             place=images["place"].to_numpy(np.int64),
-            target=targets[line],
+            target=lessons.target[line],
             weight=(weight / weight[line].mean())[line].astype(np.float32),
-            stratum=task.strata(y)[line],
+            stratum=lessons.stratum[line],
         )
         if spec.patience is None:
-            return examples, None, (mean, std)
-        group = rows["group"].to_numpy()
-        is_valid = folds.inner(y, group, spec.inner, self.seed, is_value=task.is_value)[line] == 0
-        return examples.of(~is_valid), examples.of(is_valid), (mean, std)
+            return examples, None, lessons.facts
+        group, is_value = rows["group"].to_numpy(), getattr(finetuning.task, "is_value", False)
+        is_valid = folds.inner(lessons.inner, group, spec.inner, self.seed, is_value=is_value)[line] == 0
+        return examples.of(~is_valid), examples.of(is_valid), lessons.facts
 
     @cached_property
     def key(self) -> str:
@@ -220,7 +223,7 @@ class FoldModel:
         train_set, valid_set, _ = self.examples
         digests = self.finetuning.images["digest"].to_numpy(object)
         hasher = hashlib.sha256(
-            f"{fingerprint(self.finetuning.encoder)} {self.finetuning.task.kind} {self.seed}".encode()
+            f"{fingerprint(self.finetuning.encoder)} {self.finetuning.problem.name} {self.seed}".encode()
         )
         for part in (train_set, *([valid_set] if valid_set else [])):
             hasher.update(" ".join(digests[part.place]).encode())
@@ -255,7 +258,7 @@ class FoldModel:
             for start in range(0, len(missing), _AT_ONCE):
                 some = missing.iloc[start : start + _AT_ONCE]
                 views = [self._view(line) for line in some.itertuples()]
-                self.rows.put(some["key"].tolist(), model.features(np.stack(views)))
+                self.rows.put(some["key"].tolist(), self.finetuning.problem.kept(model, np.stack(views)))
         return len(missing)
 
     def predict(self, plan: pd.DataFrame, head: Fitted) -> pd.DataFrame:
@@ -270,15 +273,11 @@ class FoldModel:
     @property
     def trained(self) -> TrainedNetwork:
         """Return the network as it is saved."""
-        arrays, facts = self.kept
-        weights = tuple(arrays[f"model/{n}"] for n in range(sum(name.startswith("model/") for name in arrays)))
-        steps: tuple[Fitted, ...] = (Linear(arrays["kernel"], arrays["bias"]),)
-        if self.finetuning.task.is_value:
-            steps = (*steps, Affine(facts["std"], facts["mean"]))
-        return TrainedNetwork(weights, Chain(steps), self.finetuning.task.activation())
+        trained: TrainedNetwork = self.finetuning.problem.trained(*self.kept)
+        return trained
 
     def _job(self) -> Job:
-        train_set, valid_set, (mean, std) = self.examples
+        train_set, valid_set, facts = self.examples
         return Job(
             build=self.build,
             pixels=self.finetuning.pixels,
@@ -287,13 +286,13 @@ class FoldModel:
             seed=self.seed,
             folder=self.folder,
             where=self.finetuning.where,
-            facts={"mean": mean, "std": std},
+            facts=facts,
         )
 
     def build(self) -> Model:
         """Return the network before it is trained."""
-        n_outputs = len(self.finetuning.task.columns(self.finetuning.labels))
-        return build(self.finetuning.encoder, self.finetuning.task, n_outputs, self.seed)
+        model: Model = self.finetuning.problem.build(self.seed)
+        return model
 
     def _view(self, line: Any) -> np.ndarray:
         return apply(self.finetuning.pixels[line.place], line.operation, json.loads(line.parameters))
@@ -304,10 +303,11 @@ def describe(encoder: Encoder) -> dict[str, Any]:
     settings = encoder.spec.model_dump(exclude=_NOT_TRAINING)
     names = {kind: name for name, kind in OPERATIONS.items()}
     augment = [{names[type(one)]: one.model_dump()} for one in encoder.spec.augment.operations]
-    how = encoder.spec.resize
+    how, (height, width) = encoder.spec.resize, encoder.shape
+    shape = f"{height}" if height == width else f"{width} x {height}"
     return {
         "decoder": decoder(),
-        "resize": f"{encoder.px} px, {how.mode}, {how.interpolation}",
+        "resize": f"{shape} px, {how.mode}, {how.interpolation}",
         "network": encoder.spec.network,
         **encoder.description,
         "precision": precision(encoder.spec),
@@ -327,7 +327,7 @@ def square(encoder: Encoder) -> str:
 
 
 def decoded(images: pd.DataFrame, encoder: Encoder, reader: Reader, folder: Path) -> np.ndarray:
-    """Return `(n, px, px, 3)` uint8 RGB of the images in their order, mapped from a file that is made if need be.
+    """Return `(n, h, w, 3)` uint8 RGB of the images in their order, mapped from a file that is made if need be.
 
     Raises PodiumError for an image that cannot be read any more.
     """
@@ -336,12 +336,12 @@ def decoded(images: pd.DataFrame, encoder: Encoder, reader: Reader, folder: Path
 
         def read(source: str) -> np.ndarray:
             try:
-                return resize(reader.read(source), encoder.spec.resize, encoder.px)
+                return resize(reader.read(source), encoder.spec.resize, encoder.shape)
             except UnreadableImageError as error:
                 raise PodiumError(f"{source!r}: cannot be read: {error}") from None
 
         with atomic(path) as temporary, ThreadPoolExecutor(workers()) as pool:
-            shape = (len(images), encoder.px, encoder.px, 3)
+            shape = (len(images), *encoder.shape, 3)
             pixels = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
             for n, image in enumerate(pool.map(read, images["source"])):
                 pixels[n] = image

@@ -24,7 +24,7 @@ class Job:
     """One network to train: on which images, judged by which (for `patience`), and where it is kept meanwhile."""
 
     build: Callable[[], Model]
-    pixels: np.ndarray  # (n, px, px, 3) uint8
+    pixels: np.ndarray  # (n, h, w, 3) uint8
     train_set: Examples
     valid_set: Examples | None
     seed: int

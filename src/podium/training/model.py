@@ -75,11 +75,11 @@ class Model:
         return float(loss), float(metric)
 
     def features(self, images: np.ndarray) -> np.ndarray:
-        """Return the encoder's `(n, d)` float32 of images `(n, px, px, 3)` in [0, 255], all dropout off."""
+        """Return the encoder's `(n, d)` float32 of images `(n, h, w, 3)` in [0, 255], all dropout off."""
         return self._in_batches(self._body, images)
 
     def outputs(self, images: np.ndarray) -> np.ndarray:
-        """Return what the network says of images `(n, px, px, 3)` in [0, 255], in batches of one shape."""
+        """Return what the network says of images `(n, h, w, 3)` in [0, 255], in batches of one shape."""
         return self._in_batches(self._keras, images)
 
     def _in_batches(self, network: Any, images: np.ndarray) -> np.ndarray:

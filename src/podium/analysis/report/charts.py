@@ -156,6 +156,16 @@ def fitted(table: pd.DataFrame) -> str:
     return svg[0]
 
 
+def shares(table: pd.DataFrame, name: str) -> str:
+    """Draw `accuracy` over the column `name`, a whole number, with the error of a share of `count`."""
+    with _chart(f"Accuracy by {name}") as (axes, svg):
+        share, count = table["accuracy"].to_numpy(), table["count"].to_numpy()
+        axes.errorbar(table[name], share, yerr=np.sqrt(share * (1 - share) / count), fmt="o", color=MAIN, markersize=4)
+        axes.set_xticks(table[name])
+        axes.set(xlabel=name, ylabel="accuracy")
+    return svg[0]
+
+
 def _matrix(
     title: str,
     shares: np.ndarray,

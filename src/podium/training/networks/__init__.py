@@ -3,10 +3,13 @@
 A module imports Keras inside `build`, so that checking params.yaml does not.
 """
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from podium.errors import PodiumError
 from podium.frozen import Frozen
+from podium.imaging.images import Shape
+
+Input = int | Shape  # the side of a square, or height and width
 
 
 class ScratchNetwork(Frozen):
@@ -17,13 +20,29 @@ class ScratchNetwork(Frozen):
 
     native_px: ClassVar[int]  # the side of the square images that it was made for
     min_px: ClassVar[int]
+    native_width: ClassVar[int | None] = None  # of pictures that are no squares; `native_px` is their height
     ends_in_map: ClassVar[bool] = False  # then its last layer is the mean over the places of that map
+    gives: ClassVar[Literal["features", "steps"]] = "features"  # steps: a vector for each part of the width
 
-    def check(self, px: int, where: str) -> None:
+    @property
+    def native(self) -> Input:
+        """Return the shape that it was made for."""
+        return self.native_px if self.native_width is None else (self.native_px, self.native_width)
+
+    def check(self, px: Input, where: str) -> None:
         """Raise PodiumError naming the param below `where` that the network has no answer to."""
-        if px < self.min_px:
-            raise PodiumError(f"{where}.resize.px: this network needs at least {self.min_px}, not {px}")
+        sides = {"px": px} if isinstance(px, int) else {"height": px[0], "width": px[1]}
+        for key, side in sides.items():
+            if side < self.min_px:
+                raise PodiumError(f"{where}.resize.{key}: this network needs at least {self.min_px}, not {side}")
 
-    def build(self, px: int) -> Any:
-        """Return a Keras model from `(n, px, px, 3)` float32 RGB in [0, 255] to features `(n, d)` float32."""
+    def steps(self, width: int) -> int:
+        """Return how many steps a picture of this width has, in a network that gives steps."""
+        raise NotImplementedError
+
+    def build(self, px: Input) -> Any:
+        """Return a Keras model from `(n, h, w, 3)` float32 RGB in [0, 255] to what it `gives`, in float32.
+
+        That is `(n, d)` features, or `(n, steps, d)`.
+        """
         raise NotImplementedError

@@ -2,12 +2,14 @@
 
 from typing import Any
 
+from podium.training.networks import Input
 
-def pixels(px: int) -> tuple[Any, Any]:
-    """Return the input `(n, px, px, 3)` in [0, 255], and it around 0 with a deviation of about 1, in float32."""
+
+def pixels(px: Input) -> tuple[Any, Any]:
+    """Return the input `(n, h, w, 3)` in [0, 255], and it around 0 with a deviation of about 1, in float32."""
     import keras
 
-    image = keras.Input((px, px, 3))
+    image = keras.Input((px, px, 3) if isinstance(px, int) else (*px, 3))
     return image, keras.layers.Rescaling(1 / 64, offset=-127.5 / 64, dtype="float32")(image)
 
 
@@ -25,3 +27,10 @@ def averaged(image: Any, maps: Any) -> Any:
     import keras
 
     return keras.Model(image, keras.layers.GlobalAveragePooling2D(dtype="float32")(maps))
+
+
+def gray(pictures: Any) -> Any:
+    """Return the mean of the channels as the only one: a third of the first convolution's work."""
+    import keras
+
+    return keras.layers.Conv2D(1, 1, use_bias=False, kernel_initializer=keras.initializers.Constant(1 / 3))(pictures)

@@ -17,7 +17,7 @@ class ScratchNetwork(networks.ScratchNetwork):
     width: int = Field(1, ge=1)
     """What the numbers of filters are multiplied by."""
 
-    def build(self, px: int) -> Any:
+    def build(self, px: networks.Input) -> Any:
         """See podium.training.networks."""
         import keras
         from keras import layers

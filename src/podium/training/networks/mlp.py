@@ -17,7 +17,7 @@ class ScratchNetwork(networks.ScratchNetwork):
     hidden: tuple[int, ...] = Field((512, 512), min_length=1)
     """Units of each hidden layer."""
 
-    def build(self, px: int) -> Any:
+    def build(self, px: networks.Input) -> Any:
         """See podium.training.networks."""
         import keras
         from keras import layers

@@ -21,7 +21,7 @@ class ScratchNetwork(networks.ScratchNetwork):
     width: int = Field(16, ge=1)
     """Filters of the first convolution, at full resolution."""
 
-    def build(self, px: int) -> Any:
+    def build(self, px: networks.Input) -> Any:
         """See podium.training.networks."""
         from keras import layers
 

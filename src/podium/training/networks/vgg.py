@@ -20,7 +20,7 @@ class ScratchNetwork(networks.ScratchNetwork):
     blocks: int = Field(5, ge=1, le=5)
     """Blocks, each of which halves the resolution."""
 
-    def build(self, px: int) -> Any:
+    def build(self, px: networks.Input) -> Any:
         """See podium.training.networks."""
         image, maps = pixels(px)
         for block in range(self.blocks):

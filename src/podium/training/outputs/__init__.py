@@ -1,16 +1,24 @@
-"""What a network ends in, after its encoder: one module for each type of prediction."""
+"""What a network ends in, after its encoder, and what becomes of it: one module for each type of prediction.
+
+Each module defines `class Problem(outputs.Problem)`, and the `Output`s that its networks may end in.
+"""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
+
+from podium.contracts.dataset import Dataset
+from podium.contracts.predictions import Predictions
+from podium.training.encoder import Encoder
 
 
 class Output(ABC):
     """Layers after the encoder, with their loss and metric. All methods run where Keras is loaded."""
 
-    takes: ClassVar[str]  # `features`: the encoder's pooled vector; `maps`: a dict of its named maps
+    takes: ClassVar[str]  # `features`: the encoder's pooled vector; `steps`: one for each part of the width
 
     @abstractmethod
     def connect(self, encoded: Any) -> Any:
@@ -34,3 +42,64 @@ class Output(ABC):
     def final(self) -> Mapping[str, np.ndarray]:
         """Return arrays to keep beside the network's own at the end."""
         return {}
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What `n` rows teach a network."""
+
+    target: np.ndarray  # (n, k) float32, as the loss takes it
+    weight: np.ndarray  # (n,) float64, beside the row's own
+    stratum: np.ndarray  # (n,) int64 class codes, for balanced sampling; 0 where there are no classes
+    inner: np.ndarray  # (n,) or (n, k), what the parts for early stopping hold equal shares of
+    facts: Mapping[str, float] = field(default_factory=dict)  # to keep beside the final weights
+
+
+@dataclass(frozen=True)
+class Problem(ABC):
+    """A competition's task as networks learn it: targets in, predictions out."""
+
+    encoder: Encoder
+    task: Any
+    data: Dataset
+    where: str  # the place in params.yaml, for errors
+
+    has_features: ClassVar[bool]  # whether what is kept of an image are features that heads can take
+
+    @property
+    def name(self) -> str:
+        """Return what, beside targets, decides how the network ends."""
+        return str(self.task.kind)
+
+    def check(self) -> None:  # noqa: B027  # most tasks can be learnt by any network
+        """Raise PodiumError where this network cannot learn this task, before anything is trained."""
+
+    @abstractmethod
+    def lessons(self, row_ids: np.ndarray) -> Lessons:
+        """Return what these rows teach, in their order."""
+
+    @abstractmethod
+    def build(self, seed: int) -> Any:
+        """Return the `Model` before it is trained; `seed` is its only source of randomness."""
+
+    @abstractmethod
+    def kept(self, model: Any, images: np.ndarray) -> np.ndarray:
+        """Return `(n, d)` float32: what is kept of each image `(n, h, w, 3)`, of which predictions are made."""
+
+    @abstractmethod
+    def trained(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> Any:
+        """Return the network as it is saved, of its weights and the facts beside them."""
+
+    @abstractmethod
+    def predictions(self, asked: Sequence[Any], networks: Sequence[Any]) -> Predictions:
+        """Return the predictions of all rows, by the saved `networks` of the folds.
+
+        Args:
+            asked: for each network, the FoldModel and the lines of the plan that it predicts.
+            networks: what `trained` returned, as it was saved.
+        """
+
+
+def weights(arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, ...]:
+    """Return the weights of a Keras model, in its own order, of the arrays that training keeps."""
+    return tuple(arrays[f"model/{n}"] for n in range(sum(name.startswith("model/") for name in arrays)))

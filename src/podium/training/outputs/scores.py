@@ -1,14 +1,72 @@
 """A vector of scores: dropout and a dense layer on the encoder's pooled features."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 
+from podium.contracts.models import Fitted
+from podium.contracts.scores import Scores
+from podium.contracts.steps import Affine, Chain, Linear
 from podium.tasks.vector import VectorTask
+from podium.training import outputs
 from podium.training.encoder import Encoder
 from podium.training.model import Model
+from podium.training.outputs import Lessons
 from podium.training.outputs import Output as Base
+from podium.training.trained import TrainedNetwork
+
+
+@dataclass(frozen=True)
+class Problem(outputs.Problem):
+    """Classes, labels and values: any other head can be fitted on the same features."""
+
+    has_features: ClassVar[bool] = True
+
+    def lessons(self, row_ids: np.ndarray) -> Lessons:
+        """See Problem; values are standardised by `mean` and `std`."""
+        task, rows, labels = self.task, self.data.of(row_ids), self.data.labels
+        y = task.targets(rows)
+        task.require_all(y, labels, self.where)
+        mean, std = (float(y.mean()), float(y.std()) or 1.0) if task.is_value else (0.0, 1.0)
+        return Lessons(
+            target=task.network_targets((y - mean) / std if task.is_value else y, len(labels)),
+            weight=task.class_weights(y, self.encoder.spec.class_weight, labels, self.where),
+            stratum=task.strata(y),
+            inner=y,
+            facts={"mean": mean, "std": std},
+        )
+
+    def build(self, seed: int) -> Model:
+        """See Problem."""
+        return build(self.encoder, self.task, len(self.task.columns(self.data.labels)), seed)
+
+    def kept(self, model: Model, images: np.ndarray) -> np.ndarray:
+        """See Problem."""
+        return model.features(images)
+
+    def trained(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> TrainedNetwork:
+        """See Problem."""
+        steps: tuple[Fitted, ...] = (Linear(arrays["kernel"], arrays["bias"]),)
+        if self.task.is_value:
+            steps = (*steps, Affine(facts["std"], facts["mean"]))
+        return TrainedNetwork(outputs.weights(arrays), Chain(steps), self.task.activation())
+
+    def predictions(self, asked: Sequence[Any], networks: Sequence[Any]) -> Scores:
+        """See Problem: means over a row's images and views, and over the networks."""
+        parts: dict[str, list[pd.DataFrame]] = {"train": [], "test": []}
+        for (model, plan), network in zip(asked, networks, strict=True):
+            for split, tables in parts.items():
+                tables.append(model.predict(plan[plan["split"] == split], network))
+        tables = [
+            pd.concat(tables).groupby(level="row_id").mean().astype(np.float32).reset_index().assign(split=split)
+            for split, tables in parts.items()
+        ]
+        table = pd.concat(tables, ignore_index=True)
+        labels = self.data.labels
+        return Scores.of_table(table[["row_id", "split", *self.task.columns(labels)]], labels)
 
 
 def build(encoder: Encoder, task: VectorTask, n_outputs: int, seed: int) -> Model:
