@@ -61,6 +61,8 @@ class Finetune(Frozen):
     """Batches to a step of the optimiser."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """`auto`: float32, and bfloat16 on a GPU."""
+    frozen_engine: Literal["auto", "keras", "openvino"] = "auto"
+    """Who runs the layers below `unfreeze`; `auto`: OpenVINO on a CPU, in its fastest precision if that is `auto`."""
     batch_norm: Literal["frozen", "train"] | None = None
     """null: frozen in a pretrained network, trained from scratch."""
     dropout: float = Field(0.2, ge=0, lt=1)

@@ -84,6 +84,7 @@ def train(job: Job, watch: Watch) -> Model:
     Raises PodiumError for a loss that is no number, and where memory runs out.
     """
     model = job.build()
+    model.use_frozen_engine(job.folder.parent / "exported")
     spec = model.encoder.spec
     if len(job.train_set) < spec.batch:
         raise PodiumError(f"{job.where}.batch: {spec.batch} is more than the {len(job.train_set)} images of a fold")
@@ -126,7 +127,8 @@ def _epoch(job: Job, model: Model, phase: Phase, epoch: int, watch: Watch) -> Li
     """Learn from every batch of an epoch; returns its line of the learning curve."""
     spec, totals = model.encoder.spec, np.zeros(2)
     n_steps = len(job.train_set) // spec.batch
-    for n, batch in enumerate(batches(job.train_set, job.pixels, spec, job.seed, epoch), start=1):
+    made = batches(job.train_set, job.pixels, spec, job.seed, epoch, model.prepare)
+    for n, batch in enumerate(made, start=1):
         try:
             values = model.step(*batch)
         except Exception as error:
