@@ -4,7 +4,6 @@ import json
 import time
 from dataclasses import replace
 
-import keras
 import numpy as np
 import pytest
 
@@ -22,6 +21,7 @@ from podium.training.outputs.scores import build
 from podium.training.phases import phases
 from podium.training.prefix import frozen_engine
 
+pytestmark = pytest.mark.keras
 PX, BATCH = 32, 8
 IMAGES = np.random.default_rng(0).integers(0, 256, (3 * BATCH, PX, PX, 3), dtype=np.uint8)
 Y = (np.arange(len(IMAGES)) % 2).astype(np.float32)[:, None]
@@ -45,6 +45,8 @@ class _Skipping(PretrainedNetwork):
         return pixels / 128.0 - 1.0
 
     def trunk(self, px, names, *, pretrained):
+        import keras
+
         image = keras.Input((px, px, 3))
         first = keras.layers.BatchNormalization(name="low_norm")(keras.layers.Conv2D(8, 3, strides=4)(image))
         low = keras.layers.ReLU()(first)
