@@ -71,6 +71,8 @@ class Finetune(Frozen):
     """Momentum of the weights' moving average, which then predicts; null: the last weights do."""
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     """The probability that is taken from the label and spread over the others."""
+    focal: float | None = Field(None, ge=1)
+    """Exponent of the focal loss, which weighs a row by (1 - p)^focal, p its label's probability; null: log loss."""
     class_weight: Literal["balanced"] | dict[str, float] | None = None
     """Weights of rows by label, or `balanced`: all classes weigh the same."""
     sampling: Literal["uniform", "balanced"] = "uniform"

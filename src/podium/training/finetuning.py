@@ -69,9 +69,11 @@ class Finetuning:
     def read(cls, competition: str, spec: Finetune, task: VectorTask, seed: int, where: str) -> "Finetuning":
         """Return what a finetune is trained on and asked for; its images are decoded, if no run has done so before."""
         encoder, data = find(spec, where), Dataset(paths.dataset(competition))
-        fold_table = FoldTable.read(data.folder)
         encoder.require_weights(where)
         frozen_engine(encoder, where)
+        if spec.focal is not None and task.is_value:
+            raise PodiumError(f"{where}.focal: leave it out: a task of values has no labels")
+        fold_table = FoldTable.read(data.folder)
         images = data.images.sort_values("image_id", ignore_index=True)
         images["place"] = images.index
         plan = VIEWS.read(data.folder / "views.parquet").sort_values(features.KEY, ignore_index=True)
@@ -304,6 +306,8 @@ class FoldModel:
 def describe(encoder: Encoder) -> dict[str, Any]:
     """Return all that changes a fold's numbers, but its rows and its seed; attributes of the features file."""
     settings = encoder.spec.model_dump(exclude=_NOT_TRAINING)
+    if settings["focal"] is None:
+        del settings["focal"]  # networks from before there was such a choice keep their names
     names = {kind: name for name, kind in OPERATIONS.items()}
     augment = [{names[type(one)]: one.model_dump()} for one in encoder.spec.augment.operations]
     frozen = frozen_engine(encoder)

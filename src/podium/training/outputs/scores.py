@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from podium.tasks.vector import VectorTask
+from podium.training import Finetune
 from podium.training.encoder import Encoder
 from podium.training.model import Model
 from podium.training.outputs import Output as Base
@@ -14,7 +15,7 @@ from podium.training.outputs import Output as Base
 def build(encoder: Encoder, task: VectorTask, n_outputs: int, seed: int) -> Model:
     """Return a network that ends in scores, before it is trained; `seed` is its only source of randomness."""
     spec = encoder.spec
-    return Model(encoder, lambda: Output(task, n_outputs, spec.dropout, spec.label_smoothing, seed), seed)
+    return Model(encoder, lambda: Output(task, n_outputs, spec, seed), seed)
 
 
 class Output(Base):
@@ -22,13 +23,13 @@ class Output(Base):
 
     takes: ClassVar[str] = "features"
 
-    def __init__(self, task: VectorTask, n_outputs: int, dropout: float, label_smoothing: float, seed: int) -> None:
+    def __init__(self, task: VectorTask, n_outputs: int, spec: Finetune, seed: int) -> None:
         import keras
 
-        self._task, self._smoothing = task, label_smoothing
+        self._task, self._spec = task, spec
         # Never trained: it holds what `begin` finds.
         self._norm = keras.layers.BatchNormalization(center=False, scale=False, trainable=False, dtype="float32")
-        self._dropout = keras.layers.Dropout(dropout, seed=seed, dtype="float32")
+        self._dropout = keras.layers.Dropout(spec.dropout, seed=seed, dtype="float32")
         self._dense = keras.layers.Dense(n_outputs, dtype="float32", name="head")
 
     def connect(self, encoded: Any) -> Any:
@@ -37,7 +38,7 @@ class Output(Base):
 
     def loss(self) -> Any:
         """See Output."""
-        return self._task.network_loss(self._smoothing)
+        return self._task.network_loss(self._spec.label_smoothing, self._spec.focal)
 
     def metric(self) -> Any:
         """See Output."""
