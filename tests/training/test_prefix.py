@@ -2,7 +2,7 @@
 
 import json
 import time
-from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +12,8 @@ from podium.backbones.network import PretrainedNetwork
 from podium.errors import PodiumError
 from podium.storage import checkpoints
 from podium.tasks.binary import Task
-from podium.training import Finetune
+from podium.training import Finetune, prefix
+from podium.training.augmentation import Augmentation
 from podium.training.data import Examples
 from podium.training.encoder import Encoder, find
 from podium.training.finetuning import describe
@@ -133,24 +134,60 @@ def test_only_what_no_phase_has_trained_is_below(stepped):
     assert model.features(IMAGES[:BATCH]) == pytest.approx(whole, abs=1e-4)
 
 
-@exports
-def test_a_resumed_run_ends_with_the_same_bytes(tmp_path):
-    """Stopped in the midst of the third epoch and run again; the exported model is found, not made again."""
+@pytest.fixture
+def job(tmp_path):
+    """Return the function that makes a job of forty images, the brighter ones of one class."""
     rng = np.random.default_rng(0)
     y = np.arange(40) % 2
     pixels = (rng.integers(0, 200, (40, PX, PX, 3)) + 50 * y[:, None, None, None]).astype(np.uint8)
-    made = encoder(unfreeze="middle", epochs=4, dropout=0.3, ema=0.9, augment=["hflip", {"shift": 0.1}])
-    job = Job(
-        build=lambda: build(made, Task(target="x"), 1, seed=5),
-        pixels=pixels,
-        train_set=Examples(np.arange(40), y[:, None].astype(np.float32), np.ones(40, np.float32), y),
-        valid_set=None,
-        seed=5,
-        folder=tmp_path / "whole" / "fold",
-        where="toy",
-    )
-    train(job, lambda _: None)
-    stopped = replace(job, folder=tmp_path / "stopped" / "fold")
+
+    def make(folder, **settings):
+        made = encoder(**{"unfreeze": "middle", "dropout": 0.3, "ema": 0.9} | settings)
+        return Job(
+            build=lambda: build(made, Task(target="x"), 1, seed=5),
+            pixels=pixels,
+            train_set=Examples(np.arange(40)[::-1], y[::-1, None].astype(np.float32), np.ones(40, np.float32), y[::-1]),
+            valid_set=None,
+            seed=5,
+            folder=tmp_path / folder / "fold",
+            where="toy",
+        )
+
+    return make
+
+
+@exports
+def test_maps_that_are_made_once_are_those_of_every_batch(job, monkeypatch):
+    """To the bit: exact views are drawn, turned and looked up as `apply` would have made them."""
+    settings = {"augment": ["hflip", "rot90"], "epochs": 6}
+    runs, n_run, run = [], [], prefix.Prefix.run
+    monkeypatch.setattr(prefix.Prefix, "run", lambda self, images: (n_run.append(len(images)), run(self, images))[1])
+    for name, room in (("once", prefix.ROOM), ("each time", 0)):
+        monkeypatch.setattr(prefix, "ROOM", room)
+        n_run.clear()
+        train(job(name, **settings), lambda _: None)
+        runs.append((checkpoints.load(final(job(name, **settings).folder))[0], sum(n_run)))
+    (once, n_once), (each, n_each) = runs
+    assert {name: a.tobytes() for name, a in once.items()} == {name: a.tobytes() for name, a in each.items()}
+    assert n_each - n_once == 40 * (5 - 4)  # five epochs after the head's, four views
+
+
+def test_maps_are_made_once_only_where_that_is_less_work():
+    """As many views as epochs save nothing; what changes values or targets cannot be looked up."""
+    few = SimpleNamespace(width=10)
+    assert prefix.pays(few, Augmentation(operations=()), 40, 2)
+    assert not prefix.pays(few, Finetune(network="a", augment=["hflip", "vflip"]).augment, 40, 4)
+    assert prefix.pays(few, Finetune(network="a", augment=["hflip", "vflip"]).augment, 40, 5)
+    assert not prefix.pays(few, Finetune(network="a", augment=["hflip", {"mixup": 0.2}]).augment, 40, 50)
+    assert not prefix.pays(SimpleNamespace(width=1 << 24), Augmentation(operations=()), 40, 2)
+
+
+@exports
+def test_a_resumed_run_ends_with_the_same_bytes(job, tmp_path):
+    """Stopped in the midst of the third epoch and run again; the exported model is found, not made again."""
+    settings = {"epochs": 4, "augment": ["hflip", {"shift": 0.1}]}
+    whole, stopped = job("whole", **settings), job("stopped", **settings)
+    train(whole, lambda _: None)
 
     def watch(step):
         if step.epoch == 2 and step.n_images % 40 == 24:
@@ -163,7 +200,7 @@ def test_a_resumed_run_ends_with_the_same_bytes(tmp_path):
     time.sleep(0.01)
     train(stopped, lambda _: None)
     assert {path: path.stat().st_mtime_ns for path in exported} == exported
-    once, again = (checkpoints.load(final(one.folder))[0] for one in (job, stopped))
+    once, again = (checkpoints.load(final(one.folder))[0] for one in (whole, stopped))
     assert {name: a.tobytes() for name, a in again.items()} == {name: a.tobytes() for name, a in once.items()}
 
 

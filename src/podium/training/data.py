@@ -58,16 +58,21 @@ def batches(
     seed: int,
     epoch: int,
     prepare: Callable[[Any], Any] = lambda images: images,
+    ready: Callable[[np.ndarray, int], Any] | None = None,
 ) -> Iterator[Batch]:
     """Yield an epoch's augmented batches; the seed of each is its own, so that they can be made ahead by a thread.
 
-    `prepare` makes of augmented images `(b, px, px, 3)` float32 what the network takes.
+    `prepare` makes of augmented images `(b, px, px, 3)` float32 what the network takes; or `ready` has it, by the
+    images' places and the seed, where augmentation leaves targets as they are.
     """
 
     def make(step: int, chosen: np.ndarray) -> Batch:
         # Where pictures are mixed, so are targets and weights.
         beside = np.column_stack([examples.target[chosen], examples.weight[chosen]])
-        images, beside = spec.augment.apply(pixels[examples.place[chosen]], beside, seed_of(seed, epoch, step))
+        places, own_seed = examples.place[chosen], seed_of(seed, epoch, step)
+        if ready is not None:
+            return ready(places, own_seed), beside[:, :-1], beside[:, -1]
+        images, beside = spec.augment.apply(pixels[places], beside, own_seed)
         return prepare(images), beside[:, :-1], beside[:, -1]
 
     steps = enumerate(order(examples, spec, seed, epoch))

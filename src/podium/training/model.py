@@ -15,7 +15,7 @@ from podium.training.encoder import Encoder
 from podium.training.optimizer import adamw, schedule
 from podium.training.outputs import Output
 from podium.training.phases import Phase, phases
-from podium.training.prefix import FrozenEngine, Prefix, frozen_engine, split
+from podium.training.prefix import FrozenEngine, Maps, Prefix, frozen_engine, pays, split
 
 
 class Model:
@@ -36,7 +36,7 @@ class Model:
         self._learner = self._keras  # or its upper part, where an engine runs the layers below
         self._frozen: FrozenEngine | None = None
         self._parts: dict[int, _Parts] = {}
-        self.prepare: Callable[[Any], Any] = _as_they_are
+        self._prefix: Prefix | None = None  # of the phase
         self._loss, self._metric = self.output.loss(), self.output.metric()
 
     @property
@@ -68,7 +68,7 @@ class Model:
             layer.trainable = depth >= phase.depth and not (is_norm and frozen_norms)
             rates |= {id(variable): spec.layer_decay ** (n_depths - depth) for variable in layer.variables}
         parts = self._split(phase.untouched)
-        self._learner, self.prepare = (parts.learner, parts.prefix.run) if parts else (self._keras, _as_they_are)
+        self._learner, self._prefix = (parts.learner, parts.prefix) if parts else (self._keras, None)
         optimizer = adamw(
             [rates[id(variable)] for variable in self._learner.trainable_variables],
             spec.weight_decay,
@@ -81,6 +81,17 @@ class Model:
         # XLA pays on accelerators; on a CPU it was 5 times slower than TensorFlow's own kernels. JAX has no other way.
         self._learner.compile(optimizer, self._loss, metrics=[self.output.metric()], jit_compile=_jit(keras))
         self._learner.optimizer.build(self._learner.trainable_variables)
+
+    def prepare(self, images: Any) -> Any:
+        """Return what `step` takes for augmented images `(n, px, px, 3)` float32, which is what `open` set up."""
+        return self._prefix.run(images) if self._prefix else images
+
+    def maps(self, pixels: np.ndarray, places: np.ndarray, n_epochs: int) -> Maps | None:
+        """Return what `step` takes, made once for so many epochs of a phase; None where it is made batch by batch."""
+        augment = self.encoder.spec.augment
+        if self._prefix is None or not pays(self._prefix, augment, len(places), n_epochs):
+            return None
+        return Maps(self._prefix, augment, pixels, places)
 
     def step(self, prepared: Any, targets: Any, weights: Any) -> tuple[float, float]:
         """Learn from one batch, of images as `prepare` makes them; returns its loss and its metric."""
@@ -171,10 +182,6 @@ class _Parts:
     prefix: Prefix
     body: Any
     learner: Any
-
-
-def _as_they_are(images: Any) -> Any:
-    return images
 
 
 def precision(spec: Finetune) -> str:

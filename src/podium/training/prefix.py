@@ -7,6 +7,7 @@ trains. Both parts are made of the layers of the whole network, so that nothing 
 import hashlib
 import math
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,11 @@ from podium.backbones.network import PretrainedNetwork
 from podium.engines import Engine
 from podium.errors import PodiumError
 from podium.features.extraction import named
+from podium.training.augmentation import Augmentation
 from podium.training.encoder import Encoder
 from podium.training.phases import phases
+
+ROOM = 2 << 30  # bytes of memory that maps may take: those of 24,000 images before EfficientNet-Lite0's sixth block
 
 
 @dataclass(frozen=True)
@@ -65,8 +69,8 @@ class Prefix:
 
     def __init__(self, model: Any, engine: FrozenEngine, batch: int, folder: Path) -> None:
         """Load `model`, `(n, px, px, 3)` to `(n, d)`; its exported copy is kept in `folder`, by its weights' digest."""
-        self._batch, px = batch, model.input.shape[1]
-        facts = [engine.description, batch, px, model.output.shape[1], _digest(model)]
+        self.batch, self.width, px = batch, model.output.shape[1], model.input.shape[1]
+        facts = [engine.description, batch, px, self.width, _digest(model)]
         self._engine = engine.engine(
             lambda: model, batch=batch, px=px, precision=engine.precision, exported=folder / named(facts)
         )
@@ -74,12 +78,41 @@ class Prefix:
     def run(self, images: Any) -> np.ndarray:
         """Return `(n, d)` float32 of images `(n, px, px, 3)` in [0, 255], an array or a tensor."""
         images, parts = np.asarray(images, np.float32), []
-        for start in range(0, len(images), self._batch):
-            some = images[start : start + self._batch]
-            rest = self._batch - len(some)
+        for start in range(0, len(images), self.batch):
+            some = images[start : start + self.batch]
+            rest = self.batch - len(some)
             padded = np.concatenate([some, np.zeros((rest, *some.shape[1:]), np.float32)]) if rest else some
             parts.append(self._engine.run(padded)[: len(some)])
         return np.concatenate(parts) if len(parts) > 1 else parts[0]
+
+
+class Maps:
+    """What a prefix gives for every view that exact augmentation can draw of the training images, made once.
+
+    They are the numbers that it would give for each batch: an engine's are independent of the rest of the batch.
+    """
+
+    def __init__(self, prefix: Prefix, augment: Augmentation, pixels: np.ndarray, places: np.ndarray) -> None:
+        """Run the prefix over all views of the images at these places among `pixels`."""
+        self._augment, self._line = augment, {place: n for n, place in enumerate(places)}
+        draws = list(product((False, True), repeat=len(augment.operations)))
+        self._maps = np.zeros((len(draws), len(places), prefix.width), np.float32)
+        for maps, drawn in zip(self._maps, draws, strict=True):
+            for start in range(0, len(places), prefix.batch):
+                some = slice(start, start + prefix.batch)
+                maps[some] = prefix.run(augment.seen(pixels[places[some]], drawn))
+
+    def of(self, places: np.ndarray, seed: int) -> np.ndarray:
+        """Return `(n, d)` float32 of images at these places, as `Augmentation.apply` changes them with this seed."""
+        bits = self._augment.drawn(len(places), seed)
+        draw = bits @ (1 << np.arange(bits.shape[1])[::-1])
+        return self._maps[draw, [self._line[place] for place in places]]
+
+
+def pays(prefix: Prefix, augment: Augmentation, n_images: int, n_epochs: int) -> bool:
+    """Return whether to make maps once: fewer of them than batch by batch, and little enough to keep in memory."""
+    n_views = 2 ** len(augment.operations)
+    return augment.is_exact and n_views < n_epochs and n_views * n_images * prefix.width * 4 <= ROOM
 
 
 def split(encoder: Encoder, body: Any, depth: int) -> tuple[Any, Any, Any]:
