@@ -71,10 +71,15 @@ class Encoder:
             return model, [(layer, 0) for layer in model.layers]
         inner = self.network.trunk(self.px, self.depths, pretrained=True)
         pixels = keras.Input((self.px, self.px, 3))
-        maps = inner(self.network.preprocess(pixels))
+        maps = inner(self.preprocess(pixels))
         vectors = [self.pool(maps[name]) for name in self.pooled]
         features = keras.ops.concatenate(vectors, axis=-1) if len(vectors) > 1 else vectors[0]
         return keras.Model(pixels, features), _depths(inner, self.depths)
+
+    def preprocess(self, pixels: Any) -> Any:
+        """Return what a pretrained network's trunk takes, from float32 RGB in [0, 255], symbolic like it."""
+        assert isinstance(self.network, PretrainedNetwork)
+        return self.network.preprocess(pixels)
 
     def pool(self, maps: Any) -> Any:
         """Return the vector `(n, d)` float32 of one of a pretrained network's maps, symbolic like it."""

@@ -130,7 +130,7 @@ def _epoch(job: Job, model: Model, phase: Phase, epoch: int, watch: Watch, maps:
     """Learn from every batch of an epoch; returns its line of the learning curve."""
     spec, totals = model.encoder.spec, np.zeros(2)
     n_steps = len(job.train_set) // spec.batch
-    made = batches(job.train_set, job.pixels, spec, job.seed, epoch, model.prepare, maps and maps.of)
+    made = batches(job.train_set, job.pixels, spec, job.seed, epoch, model.prepare, maps.of if maps else None)
     for n, batch in enumerate(made, start=1):
         try:
             values = model.step(*batch)

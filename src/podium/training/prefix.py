@@ -47,7 +47,7 @@ def frozen_engine(encoder: Encoder, where: str = "") -> FrozenEngine | None:
     spec, network = encoder.spec, encoder.network
     if not isinstance(network, PretrainedNetwork) or not any(phase.depth for phase in phases(encoder)):
         return None
-    name = spec.frozen_engine
+    name: str = spec.frozen_engine
     if name == "auto":
         suitable = (one for one in network.engines if plugins.find("engines", one, where).suits())
         name = next(suitable, "keras")
@@ -132,7 +132,7 @@ def split(encoder: Encoder, body: Any, depth: int) -> tuple[Any, Any, Any]:
 
     pixels = keras.Input(body.input.shape[1:])
     below = keras.Model(trunk.inputs, [*cuts, *(maps[name] for name in frozen)])
-    outputs = below(encoder.network.preprocess(pixels))
+    outputs = below(encoder.preprocess(pixels))
     parts = [ops.reshape(ops.cast(cut, "float32"), (-1, math.prod(cut.shape[1:]))) for cut in outputs[: len(cuts)]]
     parts += [encoder.pool(map_) for map_ in outputs[len(cuts) :]]
     prefix = keras.Model(pixels, ops.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0])
@@ -155,7 +155,7 @@ def _cuts(trunk: Any, ends: list[Any]) -> list[Any]:
     import keras
 
     below = {id(node) for node in _calls(keras.Model(trunk.inputs, ends))}
-    cuts = {}
+    cuts: dict[int, Any] = {}
     for call in _calls(trunk):
         if id(call) not in below:
             parents = zip(call.input_tensors, call.parent_nodes, strict=True)
