@@ -252,8 +252,9 @@ def _check_task(finetune: Finetune, task: Task, where: str) -> None:
             f"{where}.network: {finetune.network} reads texts of one length; give the task the same min_length and"
             " max_length, or take crnn"
         )
-    if finetune.label_smoothing and not isinstance(task, ProbabilityTask):
-        raise PodiumError(f"{where}.label_smoothing: leave it out: the competition's task has no labels")
+    for key in ("label_smoothing", "focal"):
+        if getattr(finetune, key) and not isinstance(task, ProbabilityTask):
+            raise PodiumError(f"{where}.{key}: leave it out: the competition's task has no labels")
 
 
 def _check_shape(finetune: Finetune, views: Views, where: str) -> None:

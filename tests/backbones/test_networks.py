@@ -18,7 +18,9 @@ APPLICATIONS = [name for name, network in NETWORKS.items() if isinstance(network
 
 
 CAFFE = {"resnet50", "vgg16", "vgg19"}  # BGR less the mean of ImageNet; densenet scales by its deviation
-INSIDE = {"efficientnetv2_b0", "convnext_tiny"}  # these scale pixels in their first layers
+INSIDE = ("efficientnetv2_", "convnext_")  # these scale pixels in their first layers
+# Building these would take half a minute and a gigabyte; their names are checked by rule.
+HUGE = {"efficientnetv2_s", "efficientnetv2_m", "efficientnetv2_l", "convnext_base", "convnext_large"}
 MEAN, DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 
 
@@ -28,7 +30,7 @@ def preprocessed(name, images):
         return images[..., ::-1] - np.array([103.939, 116.779, 123.68])
     if name == "densenet121":
         return (images / 255.0 - MEAN) / DEVIATION
-    return images if name in INSIDE else images / 127.5 - 1.0
+    return images if name.startswith(INSIDE) else images / 127.5 - 1.0
 
 
 @pytest.mark.keras
@@ -52,7 +54,7 @@ def test_features_are_those_of_the_publishers_model():
 
 
 @pytest.mark.keras
-@pytest.mark.parametrize("name", APPLICATIONS)
+@pytest.mark.parametrize("name", [name for name in APPLICATIONS if name not in HUGE])
 def test_every_named_layer_can_be_read(name):
     """The names in the table are layers of Keras's model; the last has the width that the table says."""
     network = NETWORKS[name]
@@ -61,6 +63,40 @@ def test_every_named_layer_can_be_read(name):
     assert maps[network.layers[-1]].shape[3] == network.width
     sides = [maps[name].shape[1] for name in network.layers]
     assert sides == sorted(sides, reverse=True)
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize("size", ["b0", "s", "m", "l"])
+def test_efficientnet_v2_is_read_where_keras_ends_its_stages(size):
+    """The last blocks, by letter, of the stages of Keras's own table, before the stride changes."""
+    module = import_module("keras.src.applications.efficientnet_v2")
+    stages, strides, ends = module.DEFAULT_BLOCKS_ARGS[f"efficientnetv2-{size}"], [], {}
+    for n, stage in enumerate(stages, start=1):
+        strides.append(stage["strides"] * (strides[-1] if strides else 2))
+        ends[strides[-1]] = f"block{n}{'abcdefghijklmnopqrstuvwxyz'[stage['num_repeat'] - 1]}_add"
+    expected = (*(ends[stride] for stride in (4, 8, 16)), "top_activation")
+    assert NETWORKS[f"efficientnetv2_{size}"].layers == expected
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize("name", [name for name in APPLICATIONS if name.startswith(INSIDE)])
+def test_weights_are_those_that_keras_downloads(name):
+    """Digests are Keras's own, of the file with the classifier and of that without."""
+    network = NETWORKS[name]
+    module = import_module(f"keras.src.applications.{network.module}")
+    key = network.weights.removesuffix(".h5")
+    hashes = {f"efficientnetv2-{k.lstrip('-')}": v for k, v in module.WEIGHTS_HASHES.items()} | module.WEIGHTS_HASHES
+    assert (network.digest_top, network.digest) == hashes[key]
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize("size", ["tiny", "base", "large"])
+def test_convnext_has_the_width_of_its_last_stage(size):
+    """From Keras's own table of configurations; the names are those of the tiny one, which is built above."""
+    config = import_module("keras.src.applications.convnext").MODEL_CONFIGS[size]
+    network = NETWORKS[f"convnext_{size}"]
+    assert (network.width, network.native_px) == (config["projection_dims"][-1], config["default_size"])
+    assert [name.replace(size, "tiny") for name in network.layers] == list(NETWORKS["convnext_tiny"].layers)
 
 
 @pytest.mark.keras

@@ -38,6 +38,15 @@ def png(array):
     return cv2.imencode(".png", array)[1].tobytes()
 
 
+def photograph(height, width):
+    """Noise with detail at several scales, as `(h, w, 3)` uint8."""
+    total = np.full((height, width, 3), 120.0)
+    for step in (4, 16, 64):
+        noise = RNG.normal(0, 20, (height // step + 1, width // step + 1, 3))
+        total += cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
+    return total.clip(0, 255).astype(np.uint8)
+
+
 @pytest.mark.parametrize(
     ("form", "options"),
     [("PNG", {}), ("BMP", {}), ("TIFF", {}), ("WEBP", {"lossless": True}), ("PPM", {})],
@@ -180,6 +189,73 @@ def test_a_damaged_sheet_is_decoded_once(tmp_path, monkeypatch):
             with pytest.raises(UnreadableImageError, match="damaged"):
                 reader.read(f"sheet.png#{row}")
     assert len(calls) == 1
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"progressive": True}, {"comment": b"\xff\xc0" * 40}, {"restart_marker_rows": 2}]
+)
+@pytest.mark.parametrize(
+    ("shape", "least_px", "factor"),
+    [((640, 808), 40, 8), ((640, 808), 81, 4), ((640, 808), 160, 4), ((640, 808), 161, 2), ((640, 319), 160, 1)],
+)
+def test_a_reduced_jpeg_is_what_pillow_s_draft_gives(shape, least_px, factor, options):
+    """The same scaled transform, by the greatest factor that leaves both sides long enough."""
+    data = encoded(Image.fromarray(photograph(*shape)), "JPEG", quality=95, **options)
+    image = Image.open(io.BytesIO(data))
+    image.draft("RGB", (shape[1] // factor, shape[0] // factor))
+    expected = np.asarray(image)
+    assert expected.shape[:2] == (shape[0] // factor, shape[1] // factor)
+    found = decode(data, least_px=least_px)
+    assert found.shape == expected.shape
+    assert np.abs(found.astype(int) - expected).max() <= 2
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK"])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_reduced_jpeg_is_upright_and_rgb(mode, orientation):
+    """Gray and CMYK too: what is reduced is the image that `decode` gives otherwise."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(Image.fromarray(photograph(160, 240)).convert(mode), "JPEG", exif=exif, quality=95)
+    whole, found = decode(data), decode(data, least_px=40)
+    assert found.shape == (whole.shape[0] // 4, whole.shape[1] // 4, 3)
+    averaged = cv2.resize(whole, found.shape[1::-1], interpolation=cv2.INTER_AREA)
+    assert np.abs(found.astype(int) - averaged).mean() < 2
+
+
+@pytest.mark.parametrize(
+    "data", [png(np.zeros((400, 400, 3), np.uint8)), encoded(RGB, "JPEG")], ids=["PNG", "small JPEG"]
+)
+def test_what_is_no_large_jpeg_is_decoded_whole(data):
+    """To the bit as without the choice."""
+    np.testing.assert_array_equal(decode(data, least_px=20), decode(data))
+
+
+def test_a_reduced_jpeg_that_is_damaged_has_a_reason():
+    """Cut short in its header, in its size and in its pixels."""
+    data = encoded(Image.fromarray(photograph(160, 240)), "JPEG")
+    for end in (3, 12, data.index(b"\xff\xc0") + 6, len(data) // 2):
+        with pytest.raises(UnreadableImageError, match="damaged or cut short"):
+            decode(data[:end], least_px=20)
+
+
+def test_the_least_size_is_twice_the_square_and_part_of_the_description():
+    """Only where it is asked for: other fingerprints stay what they were."""
+    reduced = Resize(px=100, mode="crop", decode="reduced")
+    assert (reduced.least_px(224), Resize(decode="reduced").least_px(224), Resize().least_px(224)) == (200, 448, None)
+    assert Resize(px=100).description(224) == "100 px, squash, area"
+    assert reduced.description(224) == "100 px, crop, area, reduced decoding"
+
+
+def test_a_square_is_read_reduced(tmp_path):
+    """The reader and the choice together: the square differs from the whole image's by less than a level."""
+    (tmp_path / "a.jpg").write_bytes(encoded(Image.fromarray(photograph(640, 808)), "JPEG", quality=95))
+    with Reader(tmp_path) as reader:
+        whole = reader.resized("a.jpg", Resize(), 40)
+        found = reader.resized("a.jpg", Resize(decode="reduced"), 40)
+        by_hand = resize(reader.read("a.jpg", 80), Resize(), 40)
+    np.testing.assert_array_equal(found, by_hand)
+    assert 0 < np.abs(found.astype(int) - whole).mean() < 1
 
 
 def test_pad_adds_gray_and_crop_cuts_both_sides():

@@ -165,7 +165,9 @@ def decoded(toy, monkeypatch):
     """Two backbones of different sizes, and a list of what is decoded; every image counts as large."""
     monkeypatch.setattr(extraction, "LARGE", 1)
     read, log = images.Reader.read, []
-    monkeypatch.setattr(images.Reader, "read", lambda self, source: (log.append(source), read(self, source))[1])
+    monkeypatch.setattr(
+        images.Reader, "read", lambda self, source, *rest: (log.append(source), read(self, source, *rest))[1]
+    )
     config = make_config()
     config.params.backbones["small"] = Backbone(network="hog", resize={"px": 32, "mode": "pad"}, batch=4)
     return SimpleNamespace(config=config, log=log, pixels=toy.packs.with_name("pixels"))
@@ -195,6 +197,29 @@ def test_a_new_backbone_of_a_known_size_decodes_nothing(toy, decoded):
     add_tables(NAMES, toy.raw, plan=("hflip", *PLAN))
     extract.run(decoded.config, "tiny")
     assert sorted(decoded.log) == sorted(f"{name}.png" for name in NAMES)
+
+
+def test_pixels_of_a_reduced_jpeg_are_for_no_backbone_that_decodes_whole(toy, decoded, monkeypatch):
+    """In either order, each backbone's features are those of a run on its own, and they differ."""
+    rng = np.random.default_rng(0)
+    for name in NAMES:
+        noise = cv2.resize(rng.integers(0, 256, (60, 80, 3), dtype=np.uint8), (640, 480))
+        (toy.raw / f"{name}.png").write_bytes(cv2.imencode(".jpg", noise)[1].tobytes())
+    add_tables(NAMES, toy.raw)
+    decoded.config.params.backbones.update(
+        small=Backbone(network="hog", batch=4), reduced=Backbone(network="hog", batch=4, resize={"decode": "reduced"})
+    )
+    found = []
+    for order, pixels in ((("small", "reduced"), "on"), (("reduced", "small"), "on"), (("small", "reduced"), "off")):
+        monkeypatch.setenv("PODIUM_PIXELS", pixels)
+        shutil.rmtree(toy.packs, ignore_errors=True)
+        for name in order:
+            extract.run(decoded.config, name)
+        found.append([features.read(paths.features("toy", name)).matrix for name in ("small", "reduced")])
+        if pixels == "on":
+            shutil.rmtree(decoded.pixels)
+    assert all((matrix == alone).all() for both in found for matrix, alone in zip(both, found[-1], strict=True))
+    assert (found[0][0] != found[0][1]).any()
 
 
 def test_damaged_pixels_are_decoded_again(toy, decoded):

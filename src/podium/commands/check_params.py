@@ -6,6 +6,7 @@ from podium.errors import PodiumError
 from podium.features.extraction import resolve_auto
 from podium.storage import rwlock
 from podium.training.encoder import find
+from podium.training.prefix import frozen_engine
 
 
 def run(config: Config) -> None:
@@ -22,7 +23,9 @@ def run(config: Config) -> None:
         extraction.network.require_weights(f"{where}.network", extraction.pooling)
     for name, finetune in params.finetunes.items():
         where = f"{paths.PARAMS}: finetunes.{name}"
-        find(finetune, where).require_weights(where)
+        encoder = find(finetune, where)
+        encoder.require_weights(where)
+        frozen_engine(encoder, where)
     if params.folds.file is not None and not params.folds.file.exists():
         raise PodiumError(f"{paths.PARAMS}: folds.file: there is no {params.folds.file}")
     print(  # noqa: T201  # the answer to the command

@@ -24,7 +24,7 @@ from podium.contracts.folds import FoldTable
 from podium.contracts.tables import IMAGES, ROWS, by_id
 from podium.errors import PodiumError, preview
 from podium.features.extraction import Extraction, resolve_auto
-from podium.imaging.images import Reader, resize
+from podium.imaging.images import Reader
 from podium.splits.folds import splits
 from podium.storage import csv_table
 from podium.storage.files import atomic
@@ -112,7 +112,7 @@ def _explain_finetune(config: Config, name: str, encoder: Encoder, images: pd.Da
     task, how, each = vector_task(config), str(heatmaps.pooling(encoder)), dict[str, list[Heatmap]]()
     with Reader(paths.raw(config.params.competition)) as reader:
         pixels = {
-            image_id: resize(reader.read(source), encoder.spec.resize, encoder.shape)
+            image_id: reader.resized(source, encoder.spec.resize, encoder.shape)
             for image_id, source in images[["image_id", "source"]].itertuples(index=False, name=None)
         }
     for model, own in _models_of(config, name, images):

@@ -38,5 +38,8 @@ class Engine:
         raise NotImplementedError
 
     def run(self, images: np.ndarray) -> np.ndarray:
-        """Return features `(batch, d)` float32 of images `(batch, px, px, 3)` uint8 RGB."""
+        """Return features `(batch, d)` float32 of RGB images `(batch, px, px, 3)`.
+
+        Images are uint8, or of the dtype that the network takes.
+        """
         raise NotImplementedError

@@ -81,7 +81,7 @@ def _export(model: Any, shape: tuple[int, ...], folder: Path) -> None:
     import keras
 
     # One fixed shape: where the batch is open, the sizes of a transformer's windows cannot be inferred.
-    images = keras.InputSpec(shape=shape, dtype="uint8")
+    images = keras.InputSpec(shape=shape, dtype=model.inputs[0].dtype)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.", suffix=".tmp") as name:
         temporary = Path(name) / "model"

@@ -83,11 +83,10 @@ class Extraction:
     @property
     def description(self) -> dict[str, str | int]:
         """Return all that changes a row's numbers, but the image and its view; attributes of the features file."""
-        resize_ = self.backbone.resize
         return {
             "schema": SCHEMA,
             "decoder": decoder(),
-            "resize": f"{self.px} px, {resize_.mode}, {resize_.interpolation}",
+            "resize": self.backbone.resize.description(self.px),
             "network": self.backbone.network,
             "weights": self.network.weights,
             "preprocessing": self.network.preprocessing,
@@ -158,16 +157,18 @@ class Extraction:
         if len(found) == len(image.rows):
             return found
         try:
-            pixels = reader.read(image.source)
+            pixels = reader.read(image.source, own.least_px(self.px))
         except UnreadableImageError as error:
             raise PodiumError(f"{image.source!r}: image {image.image_id!r} cannot be read: {error}") from None
         sizes = kept if pixels[..., 0].size >= LARGE else {}
+        if own.decode == "reduced":  # these pixels suit no other size
+            sizes = {how: cache for how, cache in sizes.items() if how == own}
         found = []
         for row in image.rows:
             view = apply(pixels, row.operation, json.loads(row.parameters))
             square = resize(view, own, self.px)
             for how, cache in sizes.items():
-                if row.key not in cache:
+                if row.key not in cache and how.decode == own.decode:
                     cache.put(row.key, square if how == own else resize(view, how, self.px))
             found.append((row.key, square))
         return found
@@ -214,7 +215,8 @@ def pixel_caches(backbones: Iterable[Backbone], folder: Path) -> dict[Resize, Pi
         return {}
     code = re.sub(r"[^\w.]+", "-", decoder())
     sizes = {sized(backbone): side(backbone) for backbone in backbones}
-    return {how: PixelCache(folder / f"{px}-{how.mode}-{how.interpolation}-{code}", px) for how, px in sizes.items()}
+    named = {how: re.sub(r"\W+", "-", how.description(px).replace(" px", "")) for how, px in sizes.items()}
+    return {how: PixelCache(folder / f"{named[how]}-{code}", px) for how, px in sizes.items()}
 
 
 def named(facts: Any) -> str:

@@ -14,6 +14,8 @@ import numpy as np
 BACKGROUND = 255  # what shows through a transparent pixel: white, like the page that such images were drawn for
 PADDING = 127  # gray: what most networks' preprocessing maps to about zero
 _EXIF_ORIENTATION = 0x0112
+_MARKER = 0xFF
+_JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # markers of segments that open with the image's size
 _PNG = b"\x89PNG\r\n\x1a\n"
 _STRIP_PX = 1 << 20  # pixels that are converted at a time: in 32 bits a whole large image would take much memory
 
@@ -68,9 +70,10 @@ def _require_small(data: bytes, max_megapixels: float) -> None:
         )
 
 
-def decode(data: bytes, max_megapixels: float | None = None) -> np.ndarray:
+def decode(data: bytes, max_megapixels: float | None = None, least_px: int | None = None) -> np.ndarray:
     """Return the first frame of an image file as `(h, w, 3)` uint8 RGB, turned as its EXIF orientation says.
 
+    With `least_px`, a JPEG's sides are divided by 2, 4 or 8 while it is decoded, as far as both keep that length.
     Gray and palette images become RGB; 16 bits become 8 by dividing by 257, so that white stays white; transparent
     pixels are laid on white; CMYK is converted by the decoder, without a colour profile.
     Raises UnreadableImageError for what is no image, is cut short or holds floating-point pixels, and for an image
@@ -82,9 +85,13 @@ def decode(data: bytes, max_megapixels: float | None = None) -> np.ndarray:
         raise UnreadableImageError("the file is empty")
     if max_megapixels is not None:
         _require_small(data, max_megapixels)
+    # UNCHANGED is the only mode that keeps alpha, but it leaves EXIF orientation to the caller; a JPEG has no alpha.
+    flags = cv2.IMREAD_UNCHANGED
+    if least_px is not None and (factor := _reduction(data, least_px)) > 1:
+        reduced = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}
+        flags = reduced[factor] | cv2.IMREAD_IGNORE_ORIENTATION
     try:
-        # UNCHANGED is the only mode that keeps alpha, but it leaves EXIF orientation to the caller.
-        pixels, kinds, blocks = cv2.imdecodeWithMetadata(np.frombuffer(data, np.uint8), flags=cv2.IMREAD_UNCHANGED)
+        pixels, kinds, blocks = cv2.imdecodeWithMetadata(np.frombuffer(data, np.uint8), flags=flags)
     except cv2.error as error:
         raise UnreadableImageError(f"OpenCV cannot decode it ({error.err})") from error
     if pixels is None:
@@ -240,6 +247,18 @@ def _orientation(block: bytes) -> int:
     except Exception:  # noqa: BLE001  # Pillow raises several kinds for a damaged block, which the pixels do without
         return 1
     return turn if isinstance(turn, int) else 1
+
+
+def _reduction(data: bytes, least_px: int) -> int:
+    """Return the greatest of 1, 2, 4 and 8 by which a JPEG's sides can be divided and stay at `least_px` or more."""
+    at = 2
+    while data[:2] == b"\xff\xd8" and at + 9 <= len(data) and data[at] == _MARKER:
+        kind = data[at + 1]
+        if kind in _JPEG_FRAMES:
+            height, width = (int.from_bytes(data[at + k : at + k + 2], "big") for k in (5, 7))
+            return max(factor for factor in (1, 2, 4, 8) if factor == 1 or min(height, width) // factor >= least_px)
+        at += 1 if kind == _MARKER else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return 1
 
 
 def _reason(data: bytes) -> str:

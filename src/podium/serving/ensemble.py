@@ -199,10 +199,11 @@ def network(ensemble: Ensemble, name: str) -> Network:
         source.network.require_weights(f"{paths.PARAMS}: backbones.{name}.network", source.pooling)
         engine = source.start(paths.cache() / "models" / source.fingerprint)
         how = source.backbone.resize
-        return Network(source.px, how.mode, how.interpolation, source.backbone.batch, (engine.run,))
-    how = source.encoder.spec.resize
-    runs = tuple(_restored(ensemble, source.encoder, one.weights) for one in source.folds)
-    return Network(source.encoder.px, how.mode, how.interpolation, source.encoder.spec.batch, runs)
+        batch, runs, px = source.backbone.batch, (engine.run,), source.px
+        return Network(px, how.mode, how.interpolation, batch, runs, how.least_px(px))
+    how, px, batch = source.encoder.spec.resize, source.encoder.px, source.encoder.spec.batch
+    folds = tuple(_restored(ensemble, source.encoder, one.weights) for one in source.folds)
+    return Network(px, how.mode, how.interpolation, batch, folds, how.least_px(px))
 
 
 def _restored(

@@ -118,6 +118,7 @@ def _network(ensemble: Ensemble, name: str, folder: Path, *, with_saved_models: 
         "px": px,
         "mode": how.mode,
         "interpolation": how.interpolation,
+        "least_px": how.least_px(px),
         "batch": batch,
         "precision": precision,
         "kind": kind,

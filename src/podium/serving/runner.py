@@ -84,6 +84,7 @@ def load(folder: Path, manifest: dict[str, Any], precision: str | None = None) -
             px=about["px"],
             mode=about["mode"],
             interpolation=about["interpolation"],
+            least_px=about["least_px"],
             batch=about["batch"],
             runs=tuple(_start(folder, run, about, precision or about["precision"]) for run in about["runs"]),
         )

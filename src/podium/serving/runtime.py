@@ -26,10 +26,18 @@ Run = Callable[[np.ndarray], np.ndarray]  # (batch, px, px, 3) uint8 RGB -> (bat
 
 @dataclass(frozen=True)
 class Picture:
-    """An image by name; `load` returns its pixels `(h, w, 3)`, or raises UnreadableImageError."""
+    """An image by name; `load` returns its pixels `(h, w, 3)`, or raises UnreadableImageError.
+
+    `reduced`, where there is a file to decode, returns them as `decode` does with this `least_px`.
+    """
 
     name: str
     load: Callable[[], np.ndarray]
+    reduced: Callable[[int], np.ndarray] | None = None
+
+    def pixels(self, least_px: int | None) -> np.ndarray:
+        """Return the pixels that a network with this `least_px` takes."""
+        return self.load() if least_px is None or self.reduced is None else self.reduced(least_px)
 
 
 @dataclass(frozen=True)
@@ -44,7 +52,7 @@ class Row:
 class Network:
     """A backbone, or a network trained here, which runs once a fold.
 
-    `px`, `mode` and `interpolation` make an image the square that it takes.
+    `px`, `mode` and `interpolation` make an image the square that it takes; `least_px` is that of reduced decoding.
     """
 
     px: int
@@ -52,6 +60,7 @@ class Network:
     interpolation: str
     batch: int
     runs: tuple[Run, ...]
+    least_px: int | None = None
 
     def shape(self, native: object) -> tuple[int, int]:  # noqa: ARG002  # it says itself
         """Return height and width of what it takes."""
@@ -132,17 +141,17 @@ class Predictor:
 
     def _load(self, row: Row) -> "_Loaded":
         squares: dict[str, list[np.ndarray]] = {name: [] for name in self.networks}
-        unreadable = []
+        unreadable, sizes = [], {network.least_px for network in self.networks.values()}
         for picture in row.pictures:
             try:
-                pixels = picture.load()
+                pixels = {least_px: picture.pixels(least_px) for least_px in sizes}
             except UnreadableImageError as error:
                 unreadable.append((picture.name, str(error)))
                 continue
             for operation, parameters in self.views:
-                view = apply(pixels, operation, parameters)
+                views = {least_px: apply(one, operation, parameters) for least_px, one in pixels.items()}
                 for name, network in self.networks.items():
-                    squares[name].append(resize(view, network, network.px))
+                    squares[name].append(resize(views[network.least_px], network, network.px))
         return _Loaded(row, squares, len(row.pictures) - len(unreadable), unreadable)
 
 
@@ -251,4 +260,4 @@ def trimmed(model: EnsembleModel) -> EnsembleModel:
 
 def of_bytes(name: str, read: Callable[[], bytes]) -> Picture:
     """Return the picture of an image file's bytes."""
-    return Picture(name, lambda: decode(read()))
+    return Picture(name, lambda: decode(read()), lambda least_px: decode(read(), least_px=least_px))

@@ -124,10 +124,14 @@ class Task(ExclusiveTask):
         """Return `(n, n_labels)` float32: a 1 in the column of the class."""
         return np.asarray(np.eye(n_labels, dtype=np.float32)[y])
 
-    def network_loss(self, label_smoothing: float) -> Any:
+    def network_loss(self, label_smoothing: float, focal: float | None = None) -> Any:
         """See VectorTask."""
         import keras
 
+        if focal is not None:
+            return keras.losses.CategoricalFocalCrossentropy(
+                alpha=1.0, gamma=focal, from_logits=True, label_smoothing=label_smoothing
+            )
         return keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing)
 
     def network_metric(self) -> Any:

@@ -177,8 +177,8 @@ class VectorTask(tasks.Task):
     # What a trained network needs of a task; these two run where Keras is loaded.
 
     @abstractmethod
-    def network_loss(self, label_smoothing: float) -> Any:
-        """Return the Keras loss of logits, or of standardised values."""
+    def network_loss(self, label_smoothing: float, focal: float | None = None) -> Any:
+        """Return the Keras loss of logits, or of standardised values; `focal` is the exponent of the focal loss."""
 
     @abstractmethod
     def network_metric(self) -> Any:
@@ -216,7 +216,7 @@ class ValueTask(VectorTask):
         """See VectorTask; a value is one already."""
         return Chain(())
 
-    def network_loss(self, label_smoothing: float) -> Any:  # noqa: ARG002  # values have no labels
+    def network_loss(self, label_smoothing: float, focal: float | None = None) -> Any:  # noqa: ARG002  # no labels
         """See VectorTask."""
         import keras
 
@@ -232,10 +232,12 @@ class ValueTask(VectorTask):
 class ProbabilityTask(VectorTask):
     """A vector task whose predictions are probabilities, each by itself: binary and multilabel."""
 
-    def network_loss(self, label_smoothing: float) -> Any:
+    def network_loss(self, label_smoothing: float, focal: float | None = None) -> Any:
         """See VectorTask."""
         import keras
 
+        if focal is not None:
+            return keras.losses.BinaryFocalCrossentropy(gamma=focal, from_logits=True, label_smoothing=label_smoothing)
         return keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=label_smoothing)
 
     def network_metric(self) -> Any:

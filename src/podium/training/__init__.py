@@ -61,6 +61,8 @@ class Finetune(Frozen):
     """Batches to a step of the optimiser."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """`auto`: float32, and bfloat16 on a GPU."""
+    frozen_engine: Literal["auto", "keras", "openvino"] = "auto"
+    """Who runs the layers below `unfreeze`; `auto`: OpenVINO on a CPU, in its fastest precision if that is `auto`."""
     batch_norm: Literal["frozen", "train"] | None = None
     """null: frozen in a pretrained network, trained from scratch."""
     dropout: float = Field(0.2, ge=0, lt=1)
@@ -69,6 +71,8 @@ class Finetune(Frozen):
     """Momentum of the weights' moving average, which then predicts; null: the last weights do."""
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     """The probability that is taken from the label and spread over the others."""
+    focal: float | None = Field(None, ge=1)
+    """Exponent of the focal loss, which weighs a row by (1 - p)^focal, p its label's probability; null: log loss."""
     class_weight: Literal["balanced"] | dict[str, float] | None = None
     """Weights of rows by label, or `balanced`: all classes weigh the same."""
     sampling: Literal["uniform", "balanced"] = "uniform"

@@ -8,7 +8,7 @@ RandAugment does the same to a whole batch (and computes every operation to keep
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -42,10 +42,20 @@ class _View(Operation):
         """See Operation."""
         from keras import ops
 
+        drawn = self.drawn(len(images), rng)
+        return ops.where(augmentation_ops.per_image(drawn), self.seen(images), images), targets
+
+    def drawn(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Return `(n,)` bool: the images that `apply` changes."""
+        return np.asarray(rng.random(n) < self.chance)
+
+    def seen(self, images: Any) -> Any:
+        """Return the view of every image."""
+        from keras import ops
+
         is_transposed, flipped = _VIEWS[self.view]
         view = ops.transpose(images, (0, 2, 1, 3)) if is_transposed else images
-        view = ops.flip(view, flipped) if flipped else view
-        return ops.where(augmentation_ops.per_image(rng.random(len(images)) < self.chance), view, images), targets
+        return ops.flip(view, flipped) if flipped else view
 
 
 # View -> whether rows become columns first, and the axes that are reversed then.
@@ -297,6 +307,26 @@ class Augmentation(Frozen):
                 images, joined = augmentation_ops.warped(images, joined), None
             images, targets = operation.apply(images, targets, rng)
         return (images if joined is None else augmentation_ops.warped(images, joined)), targets
+
+    @property
+    def is_exact(self) -> bool:
+        """Return whether it is a list of views: pixels move and keep their values, and targets stay."""
+        return all(isinstance(one, _View) for one in self.operations)
+
+    def drawn(self, n: int, seed: int) -> np.ndarray:
+        """Return `(n, operations)` bool: which of its views, where it is exact, `apply` gives each of `n` images."""
+        views = [one.drawn(n, np.random.default_rng([seed, k])) for k, one in self._views()]
+        return np.stack(views, axis=1) if views else np.zeros((n, 0), bool)
+
+    def seen(self, images: Any, drawn: Iterable[bool]) -> Any:
+        """Return what `apply` makes of images for which these views, of an exact list, were drawn."""
+        images = augmentation_ops.tensor(images)
+        for (_, one), is_drawn in zip(self._views(), drawn, strict=True):
+            images = one.seen(images) if is_drawn else images
+        return images
+
+    def _views(self) -> list[tuple[int, _View]]:
+        return [(k, one) for k, one in enumerate(self.operations) if isinstance(one, _View)]
 
     def contact_sheet(self, images: np.ndarray, seed: int) -> bytes:
         """Return a PNG of training images `(n, h, w, 3)` uint8 as they are, and five times augmented."""

@@ -1,7 +1,7 @@
 """Images to learn from, in the order of an epoch, batch by batch."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 from podium.splits.folds import seed_of
 from podium.training import Finetune
 
-Batch = tuple[Any, Any, Any]  # tensors: images (b, h, w, 3) and targets (b, k) float32, weights (b,)
+Batch = tuple[Any, Any, Any]  # what a network takes for (b, h, w, 3) images, targets (b, k) float32, weights (b,)
 _AHEAD = 2  # batches that are augmented while one is learnt from
 
 
@@ -51,21 +51,36 @@ def order(examples: Examples, spec: Finetune, seed: int, epoch: int) -> np.ndarr
     return np.asarray(chosen[: steps * spec.batch].reshape(steps, spec.batch))
 
 
-def batches(examples: Examples, pixels: np.ndarray, spec: Finetune, seed: int, epoch: int) -> Iterator[Batch]:
-    """Yield an epoch's augmented batches; the seed of each is its own, so that they can be made ahead by a thread."""
+def batches(
+    examples: Examples,
+    pixels: np.ndarray,
+    spec: Finetune,
+    seed: int,
+    epoch: int,
+    prepare: Callable[[Any], Any] = lambda images: images,
+    ready: Callable[[np.ndarray, int], Any] | None = None,
+) -> Iterator[Batch]:
+    """Yield an epoch's augmented batches; the seed of each is its own, so that they can be made ahead by a thread.
 
-    def prepare(step: int, chosen: np.ndarray) -> Batch:
+    `prepare` makes of augmented images `(b, px, px, 3)` float32 what the network takes; or `ready` has it, by the
+    images' places and the seed, where augmentation leaves targets as they are.
+    """
+
+    def make(step: int, chosen: np.ndarray) -> Batch:
         # Where pictures are mixed, so are targets and weights.
         beside = np.column_stack([examples.target[chosen], examples.weight[chosen]])
-        images, beside = spec.augment.apply(pixels[examples.place[chosen]], beside, seed_of(seed, epoch, step))
-        return images, beside[:, :-1], beside[:, -1]
+        places, own_seed = examples.place[chosen], seed_of(seed, epoch, step)
+        if ready is not None:
+            return ready(places, own_seed), beside[:, :-1], beside[:, -1]
+        images, beside = spec.augment.apply(pixels[places], beside, own_seed)
+        return prepare(images), beside[:, :-1], beside[:, -1]
 
     steps = enumerate(order(examples, spec, seed, epoch))
     ahead: deque[Future[Batch]] = deque()
     with ThreadPoolExecutor(1) as pool:
         try:
             for item in steps:
-                ahead.append(pool.submit(prepare, *item))
+                ahead.append(pool.submit(make, *item))
                 if len(ahead) > _AHEAD:
                     yield ahead.popleft().result()
             while ahead:

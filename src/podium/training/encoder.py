@@ -58,6 +58,11 @@ class Encoder:
         return names[: max(names.index(layer) for layer in self.spec.layers or names[-1:]) + 1]
 
     @property
+    def pooled(self) -> tuple[str, ...]:
+        """Return the names of a pretrained network's maps whose vectors are the features, in their order."""
+        return self.spec.layers or self.network.layers[-1:] if isinstance(self.network, PretrainedNetwork) else ()
+
+    @property
     def description(self) -> dict[str, Any]:
         """Return what says which network it is, and what weights it starts from."""
         if not isinstance(self.network, PretrainedNetwork):
@@ -66,7 +71,7 @@ class Encoder:
             "weights": self.network.weights,
             "preprocessing": self.network.preprocessing,
             "pooling": self.spec.pooling or self.network.poolings[0],
-            "layers": ", ".join(self.spec.layers or self.network.layers[-1:]),
+            "layers": ", ".join(self.pooled),
         }
 
     def require_weights(self, where: str) -> None:
@@ -86,12 +91,22 @@ class Encoder:
             return model, [(layer, 0) for layer in model.layers]
         inner = self.network.trunk(self.px, self.depths, pretrained=True)
         pixels = keras.Input((self.px, self.px, 3))
-        maps = inner(self.network.preprocess(pixels))
-        chosen = self.spec.layers or self.network.layers[-1:]
-        pool = POOLINGS[self.description["pooling"]]
-        vectors = [pool(keras.ops.cast(maps[name], "float32"), self.network.n_prefix) for name in chosen]
+        maps = inner(self.preprocess(pixels))
+        vectors = [self.pool(maps[name]) for name in self.pooled]
         features = keras.ops.concatenate(vectors, axis=-1) if len(vectors) > 1 else vectors[0]
         return keras.Model(pixels, features), _depths(inner, self.depths)
+
+    def preprocess(self, pixels: Any) -> Any:
+        """Return what a pretrained network's trunk takes, from float32 RGB in [0, 255], symbolic like it."""
+        assert isinstance(self.network, PretrainedNetwork)
+        return self.network.preprocess(pixels)
+
+    def pool(self, maps: Any) -> Any:
+        """Return the vector `(n, d)` float32 of one of a pretrained network's maps, symbolic like it."""
+        from keras import ops
+
+        assert isinstance(self.network, PretrainedNetwork)
+        return POOLINGS[self.description["pooling"]](ops.cast(maps, "float32"), self.network.n_prefix)
 
 
 def find(spec: Finetune, where: str) -> Encoder:

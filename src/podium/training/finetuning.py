@@ -26,7 +26,7 @@ from podium.contracts.tables import VIEWS, by_id
 from podium.engines.keras import Engine
 from podium.errors import PodiumError
 from podium.features.extraction import decoder, named, workers
-from podium.imaging.images import Reader, UnreadableImageError, resize
+from podium.imaging.images import Reader, UnreadableImageError
 from podium.imaging.views import apply
 from podium.splits import folds
 from podium.storage import checkpoints
@@ -40,11 +40,12 @@ from podium.training.encoder import Encoder, find
 from podium.training.loop import Job, Watch, final, train
 from podium.training.model import Model, precision
 from podium.training.outputs import Problem
+from podium.training.prefix import frozen_engine
 from podium.training.trained import TrainedNetwork
 
 METHOD = 1  # counts the changes of training and augmentation that changed what the same settings give
 # Described apart, or of no effect on the weights: heads may be added without training anew.
-_NOT_TRAINING = {"network", "resize", "precision", "pooling", "layers", "augment", "features"}
+_NOT_TRAINING = {"network", "resize", "precision", "pooling", "layers", "augment", "features", "frozen_engine"}
 _AT_ONCE = 256  # images whose features are computed between two writes to the cache
 
 
@@ -69,6 +70,7 @@ class Finetuning:
         problem: Problem = plugins.find("outputs", task.predictions.kind, where)(encoder, task, data, where)
         problem.check()
         encoder.require_weights(where)
+        frozen_engine(encoder, where)
         images = data.images.sort_values("image_id", ignore_index=True)
         images["place"] = images.index
         plan = VIEWS.read(data.folder / "views.parquet").sort_values(features.KEY, ignore_index=True)
@@ -301,18 +303,20 @@ class FoldModel:
 def describe(encoder: Encoder) -> dict[str, Any]:
     """Return all that changes a fold's numbers, but its rows and its seed; attributes of the features file."""
     settings = encoder.spec.model_dump(exclude=_NOT_TRAINING)
+    if settings["focal"] is None:
+        del settings["focal"]  # networks from before there was such a choice keep their names
     names = {kind: name for name, kind in OPERATIONS.items()}
     augment = [{names[type(one)]: one.model_dump()} for one in encoder.spec.augment.operations]
-    how, (height, width) = encoder.spec.resize, encoder.shape
-    shape = f"{height}" if height == width else f"{width} x {height}"
+    frozen = frozen_engine(encoder)
     return {
         "decoder": decoder(),
-        "resize": f"{shape} px, {how.mode}, {how.interpolation}",
+        "resize": encoder.spec.resize.description(encoder.shape),
         "network": encoder.spec.network,
         **encoder.description,
         "precision": precision(encoder.spec),
         "training": json.dumps({**settings, "augment": augment, "method": METHOD}, sort_keys=True),
         "engine": Engine.version(),
+        **({"frozen layers": frozen.description} if frozen else {}),
     }
 
 
@@ -336,7 +340,7 @@ def decoded(images: pd.DataFrame, encoder: Encoder, reader: Reader, folder: Path
 
         def read(source: str) -> np.ndarray:
             try:
-                return resize(reader.read(source), encoder.spec.resize, encoder.shape)
+                return reader.resized(source, encoder.spec.resize, encoder.shape)
             except UnreadableImageError as error:
                 raise PodiumError(f"{source!r}: cannot be read: {error}") from None
 

@@ -12,6 +12,7 @@ from podium.storage import checkpoints
 from podium.training.data import Examples, batches
 from podium.training.model import Model
 from podium.training.phases import Phase, phases
+from podium.training.prefix import Maps
 
 _STANDARD = 512  # images that tell mean and deviation of features
 
@@ -84,6 +85,7 @@ def train(job: Job, watch: Watch) -> Model:
     Raises PodiumError for a loss that is no number, and where memory runs out.
     """
     model = job.build()
+    model.use_frozen_engine(job.folder.parent / "exported")
     spec = model.encoder.spec
     if len(job.train_set) < spec.batch:
         raise PodiumError(f"{job.where}.batch: {spec.batch} is more than the {len(job.train_set)} images of a fold")
@@ -92,13 +94,15 @@ def train(job: Job, watch: Watch) -> Model:
         return model
     last = job.folder / "last.npz"
     arrays, progress = _begun(job, model, last)
+    maps: Maps | None = None
     for phase in phases(model.encoder):
         if progress.epoch < phase.epochs.stop:
             model.open(phase, steps=len(job.train_set) // spec.batch)
+            maps = model.maps(job.pixels, job.train_set.place, phase.epochs.stop - progress.epoch)
         if phase.epochs.start < progress.epoch < phase.epochs.stop:
             model.restore_optimizer(arrays)
         while progress.epoch < phase.epochs.stop and not progress.is_over(spec.patience):
-            line = _epoch(job, model, phase, progress.epoch, watch)
+            line = _epoch(job, model, phase, progress.epoch, watch, maps)
             progress = _validate(job, model, progress, line)
             if progress.epoch == phase.epochs.stop:
                 model.apply_ema()
@@ -122,11 +126,12 @@ def _begun(job: Job, model: Model, last: Path) -> tuple[Arrays, _Progress]:
     return arrays, progress
 
 
-def _epoch(job: Job, model: Model, phase: Phase, epoch: int, watch: Watch) -> Line:
+def _epoch(job: Job, model: Model, phase: Phase, epoch: int, watch: Watch, maps: Maps | None) -> Line:
     """Learn from every batch of an epoch; returns its line of the learning curve."""
     spec, totals = model.encoder.spec, np.zeros(2)
     n_steps = len(job.train_set) // spec.batch
-    for n, batch in enumerate(batches(job.train_set, job.pixels, spec, job.seed, epoch), start=1):
+    made = batches(job.train_set, job.pixels, spec, job.seed, epoch, model.prepare, maps.of if maps else None)
+    for n, batch in enumerate(made, start=1):
         try:
             values = model.step(*batch)
         except Exception as error:

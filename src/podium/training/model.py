@@ -3,6 +3,8 @@
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,8 @@ from podium.training import Finetune
 from podium.training.encoder import Encoder
 from podium.training.optimizer import adamw, schedule
 from podium.training.outputs import Output
-from podium.training.phases import Phase
+from podium.training.phases import Phase, phases
+from podium.training.prefix import FrozenEngine, Maps, Prefix, frozen_engine, pays, split
 
 
 class Model:
@@ -30,6 +33,10 @@ class Model:
             self._body, self._layers = encoder.build()
             self.output = output()
             self._keras = keras.Model(self._body.input, self.output.connect(self._body.output))
+        self._learner = self._keras  # or its upper part, where an engine runs the layers below
+        self._frozen: FrozenEngine | None = None
+        self._parts: dict[int, _Parts] = {}
+        self._prefix: Prefix | None = None  # of the phase
         self._loss, self._metric = self.output.loss(), self.output.metric()
 
     @property
@@ -41,6 +48,10 @@ class Model:
     def body(self) -> Any:
         """Return the encoder as a Keras model: images `(n, px, px, 3)` float32 in [0, 255] to features."""
         return self._body
+
+    def use_frozen_engine(self, folder: Path) -> None:
+        """Let a fast engine run the layers that no phase trains, where there is one; `folder` keeps exported models."""
+        self._frozen, self._exported = frozen_engine(self.encoder), folder
 
     def open(self, phase: Phase, steps: int) -> None:
         """Let the layers of a phase be trained, with a fresh optimiser. Keras takes note by compiling, and only so.
@@ -56,8 +67,10 @@ class Model:
             is_norm = isinstance(layer, keras.layers.BatchNormalization)
             layer.trainable = depth >= phase.depth and not (is_norm and frozen_norms)
             rates |= {id(variable): spec.layer_decay ** (n_depths - depth) for variable in layer.variables}
+        parts = self._split(phase.untouched)
+        self._learner, self._prefix = (parts.learner, parts.prefix) if parts else (self._keras, None)
         optimizer = adamw(
-            [rates[id(variable)] for variable in self._keras.trainable_variables],
+            [rates[id(variable)] for variable in self._learner.trainable_variables],
             spec.weight_decay,
             learning_rate=schedule(spec.schedule, phase.learning_rate, steps * len(phase.epochs), spec.warmup_fraction),
             use_ema=spec.ema is not None,
@@ -66,21 +79,54 @@ class Model:
             global_clipnorm=spec.clip_norm,
         )
         # XLA pays on accelerators; on a CPU it was 5 times slower than TensorFlow's own kernels. JAX has no other way.
-        self._keras.compile(optimizer, self._loss, metrics=[self.output.metric()], jit_compile=_jit(keras))
-        self._keras.optimizer.build(self._keras.trainable_variables)
+        self._learner.compile(optimizer, self._loss, metrics=[self.output.metric()], jit_compile=_jit(keras))
+        self._learner.optimizer.build(self._learner.trainable_variables)
 
-    def step(self, images: Any, targets: Any, weights: Any) -> tuple[float, float]:
-        """Learn from one batch; returns its loss and its metric."""
-        loss, metric = self._keras.train_on_batch(images, targets, weights)
+    def prepare(self, images: Any) -> Any:
+        """Return what `step` takes for augmented images `(n, px, px, 3)` float32, which is what `open` set up."""
+        return self._prefix.run(images) if self._prefix else images
+
+    def maps(self, pixels: np.ndarray, places: np.ndarray, n_epochs: int) -> Maps | None:
+        """Return what `step` takes, made once for so many epochs of a phase; None where it is made batch by batch."""
+        augment = self.encoder.spec.augment
+        if self._prefix is None or not pays(self._prefix, augment, len(places), n_epochs):
+            return None
+        return Maps(self._prefix, augment, pixels, places)
+
+    def step(self, prepared: Any, targets: Any, weights: Any) -> tuple[float, float]:
+        """Learn from one batch, of images as `prepare` makes them; returns its loss and its metric."""
+        loss, metric = self._learner.train_on_batch(prepared, targets, weights)
         return float(loss), float(metric)
 
     def features(self, images: np.ndarray) -> np.ndarray:
         """Return the encoder's `(n, d)` float32 of images `(n, h, w, 3)` in [0, 255], all dropout off."""
-        return self._in_batches(self._body, images)
+        parts = self._split(self._untouched)
+        return self._in_batches(parts.body, parts.prefix.run(images)) if parts else self._in_batches(self._body, images)
 
     def outputs(self, images: np.ndarray) -> np.ndarray:
         """Return what the network says of images `(n, h, w, 3)` in [0, 255], in batches of one shape."""
+        parts = self._split(self._untouched)
+        if parts:
+            return self._in_batches(parts.learner, parts.prefix.run(images))
         return self._in_batches(self._keras, images)
+
+    @property
+    def _untouched(self) -> int:
+        return min(phase.untouched for phase in phases(self.encoder))
+
+    def _split(self, depth: int) -> "_Parts | None":
+        """Return the network in two, cut before the layers of this depth; None where Keras runs it whole."""
+        if self._frozen is None or not depth:
+            return None
+        if depth not in self._parts:
+            import keras
+
+            with policy(precision(self.encoder.spec)):
+                below, flat, features = split(self.encoder, self._body, depth)
+                body, learner = keras.Model(flat, features), keras.Model(flat, self.output.connect(features))
+            prefix = Prefix(below, self._frozen, self.encoder.spec.batch, self._exported)
+            self._parts[depth] = _Parts(prefix, body, learner)
+        return self._parts[depth]
 
     def _in_batches(self, network: Any, images: np.ndarray) -> np.ndarray:
         batch, parts = self.encoder.spec.batch, []
@@ -106,7 +152,7 @@ class Model:
 
     def apply_ema(self) -> None:
         """Put the weights' moving average in their place, for good; without `ema`, nothing changes."""
-        self._keras.optimizer.finalize_variable_values(self._keras.trainable_variables)
+        self._learner.optimizer.finalize_variable_values(self._learner.trainable_variables)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return all state of the network: weights, batch norm's statistics, the seeds of dropout."""
@@ -114,7 +160,7 @@ class Model:
 
     def optimizer_arrays(self) -> dict[str, np.ndarray]:
         """Return all state of the optimiser: step, moments, moving averages, gradients that wait."""
-        return _values("optimizer", self._keras.optimizer.variables)
+        return _values("optimizer", self._learner.optimizer.variables)
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Take state from `arrays()`."""
@@ -122,11 +168,20 @@ class Model:
 
     def restore_optimizer(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Take state from `optimizer_arrays()`, in the same phase."""
-        _assign("optimizer", self._keras.optimizer.variables, arrays)
+        _assign("optimizer", self._learner.optimizer.variables, arrays)
 
     def _state(self) -> list[Any]:
         passing = {id(variable) for variable in self._keras.metrics_variables}
         return [variable for variable in self._keras.variables if id(variable) not in passing]
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """A network in two: what stays as it is, and two models of what that gives, to features and to outputs."""
+
+    prefix: Prefix
+    body: Any
+    learner: Any
 
 
 def precision(spec: Finetune) -> str:

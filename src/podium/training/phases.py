@@ -14,6 +14,7 @@ class Phase:
     epochs: range
     depth: int  # of the first layers that are trained; beyond the last: the head alone
     learning_rate: float
+    untouched: int = 0  # the depth below which no layer has been trained so far
 
 
 def phases(encoder: Encoder) -> Iterator[Phase]:
@@ -21,9 +22,11 @@ def phases(encoder: Encoder) -> Iterator[Phase]:
     spec, names = encoder.spec, encoder.spec.unfreeze or encoder.depths[:1]
     warmup = spec.head_epochs if spec.head_epochs is not None else int(encoder.is_pretrained and spec.epochs > 1)
     if warmup:
-        yield Phase("head", range(warmup), len(encoder.depths), spec.head_learning_rate)
-    start, left = warmup, spec.epochs - warmup
+        yield Phase("head", range(warmup), len(encoder.depths), spec.head_learning_rate, len(encoder.depths))
+    start, left, untouched = warmup, spec.epochs - warmup, len(encoder.depths)
     for n, name in enumerate(names):
         stop = warmup + (n + 1) * left // len(names)
-        yield Phase(name, range(start, stop), encoder.depths.index(name), spec.learning_rate)
+        depth = encoder.depths.index(name)
+        untouched = min(untouched, depth)
+        yield Phase(name, range(start, stop), depth, spec.learning_rate, untouched)
         start = stop

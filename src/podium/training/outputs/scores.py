@@ -11,7 +11,7 @@ from podium.contracts.models import Fitted
 from podium.contracts.scores import Scores
 from podium.contracts.steps import Affine, Chain, Linear
 from podium.tasks.vector import VectorTask
-from podium.training import outputs
+from podium.training import Finetune, outputs
 from podium.training.encoder import Encoder
 from podium.training.model import Model
 from podium.training.outputs import Lessons
@@ -72,7 +72,7 @@ class Problem(outputs.Problem):
 def build(encoder: Encoder, task: VectorTask, n_outputs: int, seed: int) -> Model:
     """Return a network that ends in scores, before it is trained; `seed` is its only source of randomness."""
     spec = encoder.spec
-    return Model(encoder, lambda: Output(task, n_outputs, spec.dropout, spec.label_smoothing, seed), seed)
+    return Model(encoder, lambda: Output(task, n_outputs, spec, seed), seed)
 
 
 class Output(Base):
@@ -80,13 +80,13 @@ class Output(Base):
 
     takes: ClassVar[str] = "features"
 
-    def __init__(self, task: VectorTask, n_outputs: int, dropout: float, label_smoothing: float, seed: int) -> None:
+    def __init__(self, task: VectorTask, n_outputs: int, spec: Finetune, seed: int) -> None:
         import keras
 
-        self._task, self._smoothing = task, label_smoothing
+        self._task, self._spec = task, spec
         # Never trained: it holds what `begin` finds.
         self._norm = keras.layers.BatchNormalization(center=False, scale=False, trainable=False, dtype="float32")
-        self._dropout = keras.layers.Dropout(dropout, seed=seed, dtype="float32")
+        self._dropout = keras.layers.Dropout(spec.dropout, seed=seed, dtype="float32")
         self._dense = keras.layers.Dense(n_outputs, dtype="float32", name="head")
 
     def connect(self, encoded: Any) -> Any:
@@ -95,7 +95,7 @@ class Output(Base):
 
     def loss(self) -> Any:
         """See Output."""
-        return self._task.network_loss(self._smoothing)
+        return self._task.network_loss(self._spec.label_smoothing, self._spec.focal)
 
     def metric(self) -> Any:
         """See Output."""
