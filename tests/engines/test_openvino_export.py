@@ -1,6 +1,7 @@
 """Two processes that export the same model: the first one's stays, and nobody reads half of one."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -19,6 +20,8 @@ def export(folder, content):
 
 class Model:
     """A stand-in whose export takes a while, in which `meanwhile` happens."""
+
+    inputs = (SimpleNamespace(dtype="uint8"),)
 
     def __init__(self, content, meanwhile=lambda: None):
         self.content, self.meanwhile = content, meanwhile

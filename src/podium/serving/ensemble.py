@@ -25,6 +25,7 @@ from podium.serving.runtime import Member, Network, Predictor, trimmed
 from podium.tasks.vector import VectorTask
 from podium.training.encoder import Encoder
 from podium.training.encoder import find as find_encoder
+from podium.training.finetuning import fingerprint
 
 
 @dataclass(frozen=True)
@@ -214,5 +215,6 @@ def _restored(
 
     task = vector_task(ensemble.config)
     model = build(encoder, task, len(task.columns(list(ensemble.labels))), 0)
+    model.use_frozen_engine(paths.cache() / "finetunes" / fingerprint(encoder) / "exported")
     model.restore({f"model/{n}": array for n, array in enumerate(weights)})
     return model.features
