@@ -6,7 +6,14 @@ import pytest
 from podium import plugins
 from podium.errors import PodiumError
 
-SMALL = {"lenet": {}, "mlp": {"hidden": [32, 16]}, "residual": {"width": 4}, "vgg": {"width": 4, "blocks": 3}}
+SMALL = {
+    "crnn": {"width": 4, "blocks": 3, "hidden": 16},
+    "lenet": {},
+    "mlp": {"hidden": [32, 16]},
+    "places": {"width": 4, "blocks": 3, "hidden": 16},
+    "residual": {"width": 4},
+    "vgg": {"width": 4, "blocks": 3},
+}
 PX = 32
 pytestmark = pytest.mark.keras
 
@@ -40,10 +47,12 @@ def separable(n):
 
 
 def test_one_finite_vector_per_picture(name, images):
-    """`(n, px, px, 3)` float32 in, `(n, d)` float32 out, also at its smallest side."""
+    """`(n, px, px, 3)` float32 in, `(n, d)` or `(n, steps, d)` float32 out, also at its smallest side."""
     model = build(name)
     features = np.asarray(model(images))
-    assert features.shape == (len(images), model.output_shape[1])
+    assert features.shape == (len(images), *model.output_shape[1:])
+    made = plugins.make("networks", name, SMALL[name], "x", "network")
+    assert features.shape[1:-1] == ((made.steps(PX),) if made.gives == "steps" else ())
     assert features.dtype == np.float32
     assert np.isfinite(features).all()
     network = plugins.find("networks", name, "x")
@@ -99,7 +108,8 @@ def test_every_weight_learns_and_a_separable_set_is_learnt(name):
     import keras
 
     trunk = build(name)
-    model = keras.Sequential([trunk, keras.layers.Dense(2)])
+    mean = [keras.layers.GlobalAveragePooling1D()] if len(trunk.output_shape) == 3 else []  # of the steps
+    model = keras.Sequential([trunk, *mean, keras.layers.Dense(2)])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(3e-3), loss, jit_compile=False)
     x, y = separable(320)
