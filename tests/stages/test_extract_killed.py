@@ -16,6 +16,7 @@ import pytest
 from podium import paths
 from podium.contracts.tables import IMAGES, VIEWS
 
+pytestmark = pytest.mark.slow
 N_KILLS = 30
 N_IMAGES, BATCH = 60, 4
 
@@ -29,7 +30,6 @@ from podium.features.backbone import Backbone
 from podium.engines.numpy import Engine
 from podium.stages import extract
 
-pytestmark = pytest.mark.slow
 backbone = Backbone(network="color_histogram", batch={BATCH})
 config = Config.model_construct(params=Params.model_construct(competition="toy", backbones={{"tiny": backbone}}))
 note, run = os.open("batches", os.O_WRONLY | os.O_CREAT | os.O_APPEND), Engine.run
