@@ -3,7 +3,7 @@ import os
 import numpy as np
 import pytest
 
-from podium.storage.rowcache import RowCache, row_key
+from podium.storage.rowcache import DamagedRowsError, RowCache, row_key
 
 KEYS = [row_key(f"digest{n}", "identity", "{}") for n in range(6)]
 ROWS = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
@@ -24,8 +24,9 @@ def test_rows_come_back_from_another_run(folders):
     first.put(KEYS[:4], ROWS[:4])
     first.put(KEYS[4:5], ROWS[4:5])
     again = RowCache(*folders)
-    for n in (4, 2, 0):
-        np.testing.assert_array_equal(again.get(KEYS[n]), ROWS[n].astype(np.float16))
+    order = [4, 2, 0]
+    np.testing.assert_array_equal([*again.get(KEYS[n] for n in order)], ROWS[order].astype(np.float16))
+    for n in order:
         assert again.shape(KEYS[n]) == (4, "<f2")
     assert KEYS[5] not in again
     assert again.n_bytes == sum(path.stat().st_size for path in files(folders[0]))
@@ -38,14 +39,15 @@ def test_a_row_keeps_its_precision_whatever_its_batch(folders):
     cache = RowCache(*folders)
     cache.put(KEYS, rows)
     assert cache.shape(KEYS[1]) == (4, "<f4")
-    np.testing.assert_array_equal(cache.get(KEYS[1]), rows[1])
+    (wide, half) = cache.get([KEYS[1], KEYS[5]])
+    np.testing.assert_array_equal(wide, rows[1])
     assert cache.shape(KEYS[0]) == (4, "<f2")
-    np.testing.assert_array_equal(cache.get(KEYS[5]), rows[5].astype(np.float16))
+    np.testing.assert_array_equal(half, rows[5].astype(np.float16))
 
 
-@pytest.mark.parametrize("place", [0, 40, 60, 200, -1])
+@pytest.mark.parametrize("place", [0, 32, 40, 60, 100, 200, -40, -1])
 def test_one_wrong_bit_anywhere_is_noticed(folders, place):
-    """A damaged file is as good as absent, and the rows of other files stay."""
+    """A damaged file is as good as absent, and the rows of other files stay; rows are checked when they are read."""
     cache = RowCache(*folders)
     cache.put(KEYS[:5], ROWS[:5])
     (path,) = files(folders[0])
@@ -54,6 +56,11 @@ def test_one_wrong_bit_anywhere_is_noticed(folders, place):
     path.write_bytes(content)
     cache.put(KEYS[5:], ROWS[5:])
     again = RowCache(*folders)
+    if KEYS[0] in again:
+        assert place in {-40, -1}  # among the numbers
+        with pytest.raises(DamagedRowsError, match="run again"):
+            next(again.get(KEYS[:1]))
+        assert not path.exists()
     assert [key in again for key in KEYS] == [False] * 5 + [True]
     assert again.n_damaged == 1
     again.put(KEYS[:5], ROWS[:5])

@@ -23,7 +23,7 @@ from podium.storage.files import atomic
 
 SCHEMA = 2
 KEY = ["image_id", "view"]
-_ROWS_PER_CHUNK = 64
+_ROWS_AT_ONCE = 512  # written at once
 _BLOCK = 4096  # rows that are read at once where some are chosen
 _USER_BLOCK = 512  # bytes: the smallest user block
 _MAGIC = b"podium features\n"
@@ -79,10 +79,8 @@ def write(
     _check_index(index, str(path))
     with atomic(path) as temporary:
         with h5py.File(temporary, "w", userblock_size=_USER_BLOCK) as file:
-            chunk = (min(max(len(index), 1), _ROWS_PER_CHUNK), n_columns)
-            chunks = chunk if len(index) else None
-            matrix = file.create_dataset("features", (len(index), n_columns), dtype, chunks=chunks)
-            for start, block in _blocks(rows, chunk):
+            matrix = file.create_dataset("features", (len(index), n_columns), dtype)
+            for start, block in _blocks(rows, (_ROWS_AT_ONCE, n_columns), dtype):
                 matrix[start : start + len(block)] = block
             for column in KEY:
                 file.create_dataset(column, data=index[column].to_numpy(object), dtype=h5py.string_dtype())
@@ -162,9 +160,9 @@ def _lines(dataset: Any, lines: np.ndarray) -> np.ndarray:
     return np.concatenate([np.empty((0, dataset.shape[1]), dataset.dtype), *blocks])
 
 
-def _blocks(rows: Iterable[np.ndarray], shape: tuple[int, int]) -> Iterable[tuple[int, np.ndarray]]:
-    """Yield (first row, rows) in whole chunks: HDF5 would rewrite a chunk for every row."""
-    block = np.empty(shape, np.float32)
+def _blocks(rows: Iterable[np.ndarray], shape: tuple[int, int], dtype: str) -> Iterable[tuple[int, np.ndarray]]:
+    """Yield (first row, rows) many at once: each call of HDF5 costs as much as many rows."""
+    block = np.empty(shape, dtype)
     start = filled = 0
     for row in rows:
         block[filled] = row

@@ -4,6 +4,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import groupby
 
 import pandas as pd
@@ -17,7 +18,7 @@ from podium.errors import PodiumError
 from podium.features.extraction import Extraction, Image, Row, pixel_caches, resolve_auto
 from podium.imaging.images import Reader
 from podium.storage import uses
-from podium.storage.rowcache import RowCache, row_key
+from podium.storage.rowcache import DamagedRowsError, RowCache, row_key
 
 
 def run(config: Config, name: str | None = None) -> dict[str, int]:
@@ -30,23 +31,29 @@ def run(config: Config, name: str | None = None) -> dict[str, int]:
     sizes = pixel_caches(config.params.backbones.values(), paths.cache() / "pixels").values()
     uses.note(competition, [extraction.fingerprint, *(size.folder.name for size in sizes)])
     plan = _plan(competition)
-    missing = plan[[key not in cache for key in plan["key"]]].drop_duplicates("key")
-    started = time.monotonic()
-    if len(missing):
-        extraction.network.require_weights(f"{where}.network", extraction.pooling)
-        cache.describe(extraction.description)
-        _compute(config, extraction, missing, cache, str(name))
-    _report(extraction, len(plan), len(missing), time.monotonic() - started, cache, str(name))
-    shapes = {cache.shape(key) for key in plan["key"]}
-    features.write(
-        output,
-        plan[features.KEY],
-        (cache.get(key) for key in plan["key"]),
-        **features.form(shapes),
-        attributes={**extraction.description, "backbone": name, "fingerprint": extraction.fingerprint},
-    )
+    n_computed, seconds = 0, 0.0
+    while True:
+        missing = plan[[key not in cache for key in plan["key"]]].drop_duplicates("key")
+        if len(missing):
+            extraction.network.require_weights(f"{where}.network", extraction.pooling)
+            cache.describe(extraction.description)
+            started = time.monotonic()
+            _compute(config, extraction, missing, cache, str(name))
+            seconds += time.monotonic() - started
+        n_computed += len(missing)
+        shapes = {cache.shape(key) for key in plan["key"]}
+        with suppress(DamagedRowsError):  # they are missing now
+            features.write(
+                output,
+                plan[features.KEY],
+                cache.get(plan["key"]),
+                **features.form(shapes),
+                attributes={**extraction.description, "backbone": name, "fingerprint": extraction.fingerprint},
+            )
+            break
+    _report(extraction, len(plan), n_computed, seconds, cache, str(name))
     shutil.rmtree(fallback_dir, ignore_errors=True)
-    return {"rows computed": len(missing), "rows reused": len(plan) - len(missing)}
+    return {"rows computed": n_computed, "rows reused": len(plan) - n_computed}
 
 
 def _plan(competition: str) -> pd.DataFrame:

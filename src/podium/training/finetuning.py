@@ -142,8 +142,8 @@ class Finetuning:
 
     def feature_rows(self) -> Iterator[np.ndarray]:
         """Yield the features of each described line, by one network after the other: `(networks * d,)`."""
-        for key in self.described["key"]:
-            yield np.concatenate([model.rows.get(key) for model in self.models])
+        for rows in zip(*(model.rows.get(self.described["key"]) for model in self.models), strict=True):
+            yield np.concatenate(rows)
 
     def form(self) -> dict[str, Any]:
         """Return `n_columns` and `dtype` of the features file."""
@@ -268,7 +268,7 @@ class FoldModel:
         columns = self.finetuning.task.columns(self.finetuning.labels)
         if plan.empty:
             return pd.DataFrame(columns=columns, index=pd.Index([], name="row_id"), dtype=np.float64)
-        p = predict(head, np.stack([self.rows.get(key) for key in plan["key"]]).astype(np.float32))
+        p = predict(head, np.stack([*self.rows.get(plan["key"])]).astype(np.float32))
         index = pd.Index(plan["row_id"], name="row_id")
         return pd.DataFrame(p.astype(np.float64), columns=columns, index=index).groupby(level=0).mean()
 

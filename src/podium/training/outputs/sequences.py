@@ -109,7 +109,7 @@ class Problem(outputs.Problem):
         """See Problem: every image, view and network of a row is one model of its emissions."""
         parts = []
         for (model, plan), network in zip(asked, networks, strict=True):
-            logp = network.predict(np.stack([model.rows.get(key) for key in plan["key"]])).astype(np.float16)
+            logp = network.predict(np.stack([*model.rows.get(plan["key"])])).astype(np.float16)
             parts.append((plan[["row_id", "split"]], logp))
         plan, logp = pd.concat([plan for plan, _ in parts]), np.concatenate([logp for _, logp in parts])
         order = np.argsort(plan["row_id"].to_numpy(str), kind="stable")
