@@ -194,6 +194,17 @@ def test_a_finished_fold_is_not_trained_again(given, capsys):
     assert finetune.run(make_config(epochs=2), "tiny")["networks trained"] == 2
 
 
+@pytest.mark.slow
+def test_a_pool_changes_no_byte(given, monkeypatch, capsys):
+    """Three networks by two processes, or one after the other in this one."""
+    finetune.run(make_config(epochs=2), "tiny")
+    alone = written()
+    monkeypatch.setenv("PODIUM_CACHE", "another")
+    monkeypatch.setenv("PODIUM_POOL", "local:2")
+    assert finetune.run(make_config(epochs=2), "tiny")["networks trained"] == 3
+    assert written() == alone
+
+
 def test_the_images_of_a_row_share_its_weight(given):
     """A row with three images counts no more than one with a single image, and has one prediction: the mean."""
     images = IMAGES.read(paths.data("toy", "images.parquet"))

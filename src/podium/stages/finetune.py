@@ -1,6 +1,9 @@
 """finetune@name: a network trained once a fold -> predictions, features for any head, learning curves, a picture."""
 
-from podium import paths
+from collections.abc import Sequence
+from functools import partial
+
+from podium import paths, pool
 from podium.config import Config
 from podium.contracts import features
 from podium.storage import csv_table, uses
@@ -13,20 +16,21 @@ _SHOWN = 6  # images in the picture
 
 def run(config: Config, name: str) -> dict[str, int]:
     """Train what the cache lacks, and write what members, fusions and the bank take; returns what it did."""
+    pool.limit_threads()
     competition, views = config.params.competition, config.params.views.test
-    spec, where = config.params.finetunes[name], f"{paths.PARAMS}: finetunes.{name}"
-    finetuning = Finetuning.read(competition, spec, config.competition.task, config.params.seed, where)
+    finetuning = _read(config, name)
     uses.note(competition, [fingerprint(finetuning.encoder), square(finetuning.encoder)])
     every = len(finetuning.pixels) // _SHOWN + 1
     with atomic(paths.finetune(competition, name, "png")) as temporary:
         temporary.write_bytes(finetuning.encoder.spec.augment.contact_sheet(finetuning.pixels[::every], seed=0))
+    n_models = len(finetuning.models)
     n_trained = n_rows = 0
-    for n, model in enumerate(finetuning.models):
-        with Progress(f"{name} {n + 1}/{len(finetuning.models)}") as progress:
-            n_rows += model.complete(finetuning.wanted(model, views), progress)
-        n_trained += progress.has_moved
+    context = partial(_read, config, name) if pool.n_workers() > 1 else lambda: finetuning
+    for has_trained, n_computed in pool.run(context, partial(_complete, name=name, views=views), range(n_models)):
+        n_trained += has_trained
+        n_rows += n_computed
     facts = {"networks trained": n_trained, "rows computed": n_rows}
-    print(f"finetune {name}: {n_trained} of {len(finetuning.models)} networks trained, {n_rows} rows computed")  # noqa: T201
+    print(f"finetune {name}: {n_trained} of {n_models} networks trained, {n_rows} rows computed")  # noqa: T201
     networks = finetuning.save(paths.models(competition, name))
     finetuning.predictions(views, networks).write(paths.predictions(competition, name))
     csv_table.write(finetuning.curves(), paths.finetune(competition, name, "csv"))
@@ -43,3 +47,16 @@ def run(config: Config, name: str) -> dict[str, int]:
         },
     )
     return facts
+
+
+def _read(config: Config, name: str) -> Finetuning:
+    spec, where = config.params.finetunes[name], f"{paths.PARAMS}: finetunes.{name}"
+    return Finetuning.read(config.params.competition, spec, config.competition.task, config.params.seed, where)
+
+
+def _complete(finetuning: Finetuning, n: int, name: str, views: Sequence[str]) -> tuple[bool, int]:
+    """Return whether a model had to be trained, and the number of rows that were computed."""
+    model = finetuning.models[n]
+    with Progress(f"{name} {n + 1}/{len(finetuning.models)}") as progress:
+        n_rows = model.complete(finetuning.wanted(model, views), progress)
+    return progress.has_moved, n_rows

@@ -1,9 +1,9 @@
 """The cache of feature rows: what was computed once is never computed again, whatever was killed in between.
 
 One folder per fingerprint (all that changes a row's numbers but the image); in it, one small file per batch: the
-SHA-256 of its head, the head (magic, counts, the SHA-256 of the rows, keys), the rows. Opening a cache reads the heads only;
-rows are checked when they are read. A file appears whole, by rename; a damaged one is as good as absent. Files are
-not synced to the disk one by one: after a power cut the checksums tell.
+SHA-256 of its head, the head (magic, counts, the SHA-256 of the rows, keys), the rows. Opening a cache reads the
+heads only; rows are checked when they are read. A file appears whole, by rename; a damaged one is as good as absent.
+Files are not synced to the disk one by one: after a power cut the checksums tell.
 """
 
 import hashlib

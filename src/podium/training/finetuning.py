@@ -28,6 +28,7 @@ from podium.errors import PodiumError
 from podium.features.extraction import decoder, named, workers
 from podium.imaging.images import Reader, UnreadableImageError
 from podium.imaging.views import apply
+from podium.pool import n_threads
 from podium.splits import folds
 from podium.storage import checkpoints
 from podium.storage.files import atomic, atomic_folder, write_json
@@ -316,6 +317,7 @@ def describe(encoder: Encoder) -> dict[str, Any]:
         "precision": precision(encoder.spec),
         "training": json.dumps({**settings, "augment": augment, "method": METHOD}, sort_keys=True),
         "engine": Engine.version(),
+        **({"threads": threads} if (threads := n_threads()) else {}),
         **({"frozen layers": frozen.description} if frozen else {}),
     }
 
