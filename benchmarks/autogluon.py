@@ -116,7 +116,7 @@ def main() -> None:
     read = FitInputs(rows, rows, learn, ask)
     metric = metrics.METRICS["log_loss"]
     loss = EnsembleObjective(
-        lambda y, p, w: metric.loss(y, p, task, w), limits=params.submission.clip or (0.0, 1.0), is_log_loss=True
+        lambda y, p, w: metric.loss(y, p, task, w), limits=params.submission.clip or (0.0, 1.0), metric="log_loss"
     )
 
     differences = []

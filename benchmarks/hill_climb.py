@@ -61,7 +61,7 @@ def main() -> None:
     metric, task = METRICS["log_loss"], Task(target="label")
 
     start = time.perf_counter()
-    loss = EnsembleObjective(lambda y, p, w: metric.loss(y, p, task, w), is_log_loss=True)
+    loss = EnsembleObjective(lambda y, p, w: metric.loss(y, p, task, w), metric="log_loss")
     ours = Ensemble(rounds=arguments.rounds).fit(members, y, loss=loss, seed=0).weights
     our_seconds = time.perf_counter() - start
     assert ours is not None

@@ -13,12 +13,53 @@ import cv2
 import numpy as np
 import pytest
 
-PIPELINE = Path(__file__).parent / "pipeline"
+TESTS = Path(__file__).parent
+PIPELINE = TESTS / "pipeline"
+# File -> the tests that take a second of a core and more, or as a family many, by a regular expression; the others of
+# the file say the same in less, so `make test-fast` leaves these out.
+SLOW = {
+    "analysis/report/test_charts.py": r".*\[multi|test_many_classes",
+    "analysis/test_leaks.py": (
+        r"test_a_twin_.*\[(?!same file|rot90\])|test_a_train_picture_.*\[(?!same)|test_out_of_fold_.*\[(?!knn-2)"
+        r"|test_(metadata_that_tells|a_sorted_list|clean_metadata)_.*(multi|regr)|test_a_shifted_.*\[(?!0)"
+    ),
+    "analysis/test_significance.py": r"test_a_rare_class",
+    "commands/test_compare.py": r"(?!test_a_better|test_nothing)",
+    "commands/test_explain.py": r"test_the_evidence",
+    "commands/test_leaks.py": r"(?!test_clean_data)",
+    "commands/test_new.py": r"test_a_guess_leads_.*\[(?!cifar)|test_guesses_have|test_a_competition_of_kaggle",
+    "commands/test_tune.py": r"(?!test_what_cannot)",
+    "contracts/test_heads.py": r".*\[(kernel_ridge-0-(?!binary)|\w+-1-|\w+-0-multi)",
+    "ensembles/test_ensembles.py": r"test_weights_that_fit_noise|.*\[stack-multi",
+    "examples/test_classic_examples.py": r"test_logistic_regression|test_the_race",
+    "fitting/test_choose_ensemble.py": r"test_both_scores",
+    "sources/test_generated.py": r"test_arithmetic|test_the_same_seed",
+    "sources/test_npm.py": r"test_a_version_that|test_without_a_network",
+    "sources/test_pypi.py": r"test_a_version_that|test_without_a_network",
+    "splits/test_folds.py": r"test_equally_rare|test_stratified_folds_differ",
+    "stages/test_ensemble.py": r"test_train_rows_get",
+    "stages/test_extract.py": r"test_a_cached_backbone|test_pixels_of_a_reduced",
+    "stages/test_fit_and_fuse.py": r"test_forward_selection",
+    "stages/test_report.py": r"(?!test_the_page_holds)",
+    "stages/test_tables.py": r"test_iris|test_linear_regression",
+    "storage/test_archives.py": r"test_what_unpacks_to_far_more_.*\[data\.(7z|tar\.)",
+    "test_cli.py": r"test_stages_load_no_tensorflow\[(?!prepare)|test_a_reader_that_hangs_up",
+    "test_docs.py": r"test_the_site_builds",
+}
+KERAS = {"training/test_data.py": r"test_a_batch_is_rgb|test_batches_can"}
+MARKS = ((SLOW, pytest.mark.slow), (KERAS, pytest.mark.keras))
 
 
 def pytest_collection_modifyitems(items):
-    """Mark what runs DVC or a browser; one worker runs all of a module that loads Keras: its tests share networks."""
+    """Mark what runs DVC or a browser, and what the tables name.
+
+    One worker runs all of a module that loads Keras: its tests share networks.
+    """
     for item in items:
+        for table, mark in MARKS:
+            pattern = table.get(item.path.relative_to(TESTS).as_posix())
+            if pattern is not None and re.match(pattern, item.name):
+                item.add_marker(mark)
         if item.path.is_relative_to(PIPELINE):
             item.add_marker(pytest.mark.dvc)
         if "browser" in item.fixturenames:
@@ -124,7 +165,8 @@ class KaggleServer(ThreadingHTTPServer):
         self.dataset_status, self.kernel_status = "READY", "COMPLETE"
         self.kernels = []  # requests that saved a kernel
         self.limits = {"numToday": 1, "numTotal": 4, "numAllowedNow": 4}
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        # It looks for the end of the test once every 10 ms: by default that costs half a second a test.
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
     def close(self):
         self.shutdown()

@@ -9,7 +9,7 @@ from podium.features.extraction import pixel_caches, resolve_auto
 from podium.storage import uses
 from podium.training import Finetune
 from podium.training.encoder import find
-from podium.training.finetuning import fingerprint, square
+from podium.training.finetuning import fingerprint, resizing
 
 HOG, COLOUR = Backbone(network="hog"), Backbone(network="color_histogram")
 SMALL = Backbone(network="hog", resize={"px": 32})
@@ -106,7 +106,7 @@ def test_networks_go_with_their_settings(machine):
     kept, gone_ = (find(Finetune(network="lenet", learning_rate=rate), "") for rate in (1e-3, 1e-4))
     small = find(Finetune(network="lenet", resize={"px": 48}), "")
     folders = [paths.cache() / "finetunes" / fingerprint(encoder) for encoder in (kept, gone_)]
-    folders += [paths.cache() / "decoded" / square(encoder) for encoder in (kept, small)]
+    folders += [paths.cache() / "decoded" / resizing(encoder) for encoder in (kept, small)]
     for folder in folders:
         (folder / "0").mkdir(parents=True)
     machine.config.params.finetunes["a"] = kept.spec

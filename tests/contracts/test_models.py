@@ -1,5 +1,6 @@
 """Models on disk: what is read back is what was written, and damage is found."""
 
+import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,6 +67,23 @@ def test_a_large_array_is_written_once_for_all_models(tmp_path):
     assert models.names(tmp_path) == ["r0f0", "r0f1"]
 
 
+def test_a_shared_array_is_read_once_to_be_checked(tmp_path, monkeypatch):
+    """Each of a member's models maps it; only what was written anew since is checked anew."""
+    models._is_whole.cache_clear()
+    checked, content = [], models._content
+    monkeypatch.setattr(models, "_content", lambda array: checked.append(array.shape) or content(array))
+    for seed in range(3):
+        models.save(make(seed), tmp_path, models.of_fold(0, seed))
+    checked.clear()
+    for name in 2 * models.folds(tmp_path):
+        assert_same(models.load(tmp_path, name), make(int(name[-1])))
+    assert checked == [(512, 300)]
+    (file,) = tmp_path.glob("*.npy")
+    os.utime(file, (1, 1))
+    models.load(tmp_path, "r0f0")
+    assert len(checked) == 2
+
+
 def test_no_file_is_a_pickle(tmp_path):
     """An array of objects, which only a pickle could hold, is refused."""
     with pytest.raises(ValueError, match="allow_pickle"):
@@ -84,6 +102,7 @@ def test_a_flipped_bit_is_found_or_changes_nothing(tmp_path):
             damaged = bytearray(intact)
             damaged[place] ^= 1 << int(rng.integers(8))
             path.write_bytes(damaged)
+            models._is_whole.cache_clear()  # a file system's clock is too coarse for changes this quick
             message = said(tmp_path)
             if message is None:  # a place that means nothing, such as a line feed at the end
                 found = models.load(tmp_path, "full")

@@ -13,7 +13,7 @@ METRIC = metrics.METRICS["log_loss"]
 
 def make_loss(k):
     task = binary.Task(target="x") if k == 1 else multiclass.Task(target="x")
-    return EnsembleObjective(lambda y, p, w: METRIC.loss(y, p, task), is_log_loss=True)
+    return EnsembleObjective(lambda y, p, w: METRIC.loss(y, p, task), metric="log_loss")
 
 
 def make_bank(n=300, m=5, k=1, seed=0):

@@ -9,6 +9,7 @@ from podium import metrics
 from podium.contracts import models
 from podium.ensembles import EnsembleObjective
 from podium.ensembles.hill_climb import Ensemble
+from podium.ensembles.screens import screen
 from podium.fitting.scoring import Scoring, Submission
 from podium.tasks import binary, multiclass
 
@@ -17,9 +18,7 @@ BINARY, MULTICLASS = binary.Task(target="x"), multiclass.Task(target="x")
 
 def loss(name, task, clip=None):
     metric = metrics.find(name, "here")
-    return EnsembleObjective(
-        lambda y, p, w: metric.loss(y, p, task), limits=clip or (0.0, 1.0), is_log_loss=name == "log_loss"
-    )
+    return EnsembleObjective(lambda y, p, w: metric.loss(y, p, task), limits=clip or (0.0, 1.0), metric=name)
 
 
 def bank(rng, m, n, k):
@@ -67,6 +66,46 @@ def test_agrees_with_the_naive_loop(metric, k, task, clip):
     # Metrics with ties may choose another member where two sums differ in the last bit; never a worse one.
     best = score(y, np.tensordot(expected, members, 1))
     assert score(y, fitted.predict(members)) <= best + 1e-3
+
+
+@pytest.mark.parametrize(
+    ("how", "clip"),
+    [({}, None), ({}, (0.2, 0.6)), ({"best": 4}, None), ({"bags": 2}, (0.1, 0.9)), ({"negative": True}, None)],
+)
+@pytest.mark.parametrize(("name", "k"), [(name, k) for name in ("accuracy", "auc", "brier") for k in (1, 3)])
+def test_bounds_change_no_choice(name, k, how, clip):
+    """Weighted, or with rounded probabilities, so that many tie: the same members in the same order and losses."""
+    task, metric, smooth = (MULTICLASS, BINARY)[k == 1], metrics.METRICS[name], metrics.METRICS["log_loss"]
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        y, members = bank(rng, 8, 50, k)
+        plain = EnsembleObjective(
+            lambda y, p, w: metric.loss(y, p, task, w),
+            limits=clip or (0.0, 1.0),
+            weight=rng.integers(1, 4, 50).astype(float) if seed % 2 else None,
+            ties=(lambda y, p, w: smooth.loss(y, p + 1e-3, task, w)) if name == "accuracy" and seed < 3 else None,
+        )
+        one, other = (
+            Ensemble(rounds=10, **how).fit(members.round(1) if seed else members, y, loss=objective, seed=0)
+            for objective in (plain, replace(plain, metric=name))
+        )
+        np.testing.assert_array_equal(one.weights, other.weights)
+        assert one.path == other.path
+
+
+@pytest.mark.parametrize(("name", "k"), [("accuracy", 1), ("accuracy", 4), ("auc", 1), ("auc", 4), ("brier", 4)])
+def test_bounds_hold_and_leave_few(name, k):
+    """Every candidate's loss is within its bounds, and most need not be computed."""
+    rng = np.random.default_rng(3)
+    y, members = bank(rng, 40, 500, k)
+    members = (members + 5 * rng.dirichlet(np.ones(max(k, 2)), (40, 500))[..., :k].astype(np.float32)) / 6
+    bounds = screen(name, members, y, (0.0, 1.0), None)
+    total, task = members[0] + members[5], (MULTICLASS, BINARY)[k == 1]
+    low, high = bounds(total, 2, 1)
+    exact = [metrics.METRICS[name].loss(y, (total + member) / np.float32(3), task) for member in members]
+    assert (low <= exact).all()
+    assert (exact <= high).all()
+    assert (low <= high.min()).sum() <= 4
 
 
 def test_multiclass_rows_that_do_not_sum_to_one_take_the_long_way():

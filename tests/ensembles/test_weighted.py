@@ -21,7 +21,7 @@ def case(m, n=500):
 
 
 def loss(name):
-    return EnsembleObjective(lambda y, p, w: metrics.METRICS[name].loss(y, p, TASK), is_log_loss=name == "log_loss")
+    return EnsembleObjective(lambda y, p, w: metrics.METRICS[name].loss(y, p, TASK), metric=name)
 
 
 @pytest.mark.parametrize("m", [2, 6])

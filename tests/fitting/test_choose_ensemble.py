@@ -9,7 +9,7 @@ from podium.fitting.choose_ensemble import _error, choose_ensemble
 from podium.tasks.binary import Task
 
 METRIC, TASK = metrics.METRICS["log_loss"], Task(target="x")
-LOSS = EnsembleObjective(lambda y, p, w: METRIC.loss(y, p, TASK), is_log_loss=True)
+LOSS = EnsembleObjective(lambda y, p, w: METRIC.loss(y, p, TASK), metric="log_loss")
 
 
 def make(names):

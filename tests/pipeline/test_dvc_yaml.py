@@ -21,6 +21,8 @@ ROOT = Path(__file__).parents[2]
 # Wiring and contracts: they decide how things are named and stored, not what numbers come out; a change of a
 # stored form changes its schema version.
 NOT_TRACKED = {"cli", "config", "plugins", "paths", "errors", "frozen", "contracts", "storage"}
+# But these contracts compute: what a fitted model predicts, and how predictions are averaged and blended.
+ARITHMETIC = {"podium.contracts.averages", "podium.contracts.blends", "podium.contracts.steps"}
 # Rooms that a stage depends on as a whole: their modules are chosen by params, or change together.
 WHOLE = {"sources", "layouts", "tasks", "heads", "ensembles", "engines", "backbones", "training"}
 
@@ -163,8 +165,12 @@ def _closure(graph, start):
         found = graph.find_modules_directly_imported_by(module)
         # A package stands for its plug-ins, which params name at run time.
         found |= graph.find_children(module) if module.split(".")[1] in WHOLE else set()
-        todo |= {name for name in found if name.split(".")[1:2] and name.split(".")[1] not in NOT_TRACKED} - seen
+        todo |= {name for name in found if name in ARITHMETIC or (name.split(".")[1:2] and _is_tracked(name))} - seen
     return {unit for module in seen if (unit := _unit(graph, module.split(".")[1:]))}
+
+
+def _is_tracked(name):
+    return name.split(".")[1] not in NOT_TRACKED
 
 
 def _unit(graph, parts):

@@ -39,7 +39,7 @@ def web(monkeypatch):
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.asked, server.upto, server.ranges = [], None, True
     server.address = f"http://127.0.0.1:{server.server_port}/a%20b.zip?key=x"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield server
     server.shutdown()
     server.server_close()

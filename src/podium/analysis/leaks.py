@@ -15,6 +15,7 @@ import pandas as pd
 from podium.contracts.folds import FoldTable
 from podium.errors import preview
 from podium.imaging.duplicates import clusters, equal_pairs, near_pairs
+from podium.metrics import METRICS
 from podium.splits.folds import splits
 
 _LARGE = 0.60  # AUC: what a person would call telling
@@ -206,13 +207,11 @@ def made_elsewhere(imported: Mapping[str, Iterable[str]]) -> list[Finding]:
 
 def auc(score: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
     """Return the AUC of a score for 0/1 truths, and its standard error by chance (Mann and Whitney 1947)."""
-    ranks = pd.Series(score).rank().to_numpy()
-    positive = truth == 1
-    n1, n0 = int(positive.sum()), int((~positive).sum())
+    n1 = int((truth == 1).sum())
+    n0 = len(truth) - n1
     if not n1 or not n0:
         return _CHANCE, np.inf
-    area = (ranks[positive].sum() - n1 * (n1 + 1) / 2) / (n1 * n0)
-    return float(area), float(np.sqrt((n1 + n0 + 1) / (12 * n1 * n0)))
+    return METRICS["auc"](truth, score[:, None]), float(np.sqrt((n1 + n0 + 1) / (12 * n1 * n0)))
 
 
 def by_row(rows: pd.DataFrame, ids: Iterable[str]) -> pd.DataFrame:

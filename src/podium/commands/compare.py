@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from textwrap import indent
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pandas as pd
 from podium.analysis import revisions, significance
 from podium.analysis.revisions import ENSEMBLE, Revision
 from podium.analysis.significance import Difference
+from podium.analysis.text_table import aligned
 from podium.config import all_metrics
 from podium.config import scoring as scoring_of
 from podium.errors import PodiumError, preview
@@ -154,12 +156,12 @@ def _differing(title: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> str:
     if not keys:
         return f"{title}: the same"
     lines = [[key, *("-" if side.get(key) is None else str(side[key]) for side in (a, b))] for key in keys]
-    return f"{title} that differ\n" + aligned([["", "A", "B"], *lines])
+    return f"{title} that differ\n" + indent(aligned([["", "A", "B"], *lines]), "  ")
 
 
 def _table(lines: list[Line]) -> str:
     head = ["", "metric", "A", "B", "gain", "interval", "by images", "by folds", "B is"]
-    return aligned([head, *map(_cells, lines)])
+    return indent(aligned([head, *map(_cells, lines)]), "  ")
 
 
 def _cells(line: Line) -> list[str]:
@@ -167,10 +169,3 @@ def _cells(line: Line) -> list[str]:
     intervals = (found.interval, found.over_images, found.over_folds)
     ends = [f"{interval.low:+.4f} {interval.high:+.4f}" if interval else "-" for interval in intervals]
     return [line.model, line.metric, f"{line.a:.4f}", f"{line.b:.4f}", f"{found.gain:+.4f}", *ends, found.verdict]
-
-
-def aligned(lines: list[list[str]]) -> str:
-    """Return a text table: the first column to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    rows = ([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])] for line in lines)
-    return "\n".join("  " + "  ".join(row).rstrip() for row in rows)

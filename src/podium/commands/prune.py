@@ -15,7 +15,7 @@ from podium.storage import uses
 from podium.storage.files import n_bytes
 from podium.storage.rowcache import DESCRIPTION
 from podium.training.encoder import find
-from podium.training.finetuning import fingerprint, square
+from podium.training.finetuning import fingerprint, resizing
 
 # Folder of the machine's cache -> where a note says what a folder in it is of.
 _NOTES = {"rows": "rows", "models": "rows", "pixels": "", "finetunes": "finetunes", "decoded": ""}
@@ -64,7 +64,7 @@ def _wanted(named: list[Params]) -> set[str]:
                 wanted.add(resolve_auto(backbone, f"backbones.{name}").fingerprint)
         for name, finetune in params.finetunes.items():
             encoder = find(finetune, f"finetunes.{name}")
-            wanted |= {fingerprint(encoder), square(encoder)}
+            wanted |= {fingerprint(encoder), resizing(encoder)}
     return wanted
 
 

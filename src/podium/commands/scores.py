@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from podium import paths
+from podium.analysis.text_table import aligned
 from podium.config import Config, scoring
 from podium.errors import PodiumError
 from podium.storage import csv_table, journal
@@ -54,11 +55,7 @@ def table(
         [label, *(_digits(scores.get(metric)) for metric in metrics), noise, "", "", ""]
         for label, scores, noise in ends
     ]
-    widths = [max(map(len, column)) for column in zip(head, *members, *wholes, strict=True)]
-    lines = [head, *members, ["-" * width for width in widths], *wholes]
-    return "\n".join(
-        "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip() for line in lines
-    )
+    return aligned([head, *members, *wholes], rule_before=1 + len(members))
 
 
 def _digits(value: Any) -> str:

@@ -50,7 +50,14 @@ def predict_views(model: Fitted, x: np.ndarray) -> np.ndarray:
     return np.asarray(p.reshape(n, n_views, p.shape[1]).mean(axis=1, dtype=np.float64))
 
 
-def mean_of(predictions: Iterable[np.ndarray]) -> np.ndarray:
-    """Return the mean of several models' predictions `(n, k)` float64, summed in their order."""
-    parts = list(predictions)
-    return np.asarray(sum(parts[1:], parts[0]) / len(parts))
+def mean_over_models(n: int, parts: Iterable[tuple[np.ndarray | slice, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean of each row's predictions, `(n, k)` float64, and `(n,)` bool: whether it has any.
+
+    Each of several models' `parts` holds positions of rows and the predictions for them, summed in their order.
+    """
+    parts = list(parts)
+    total, count = np.zeros((n, parts[0][1].shape[1])), np.zeros((n, 1))
+    for rows, p in parts:
+        total[rows] += p
+        count[rows] += 1
+    return total / np.maximum(count, 1), count[:, 0] > 0

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -143,9 +144,16 @@ def _write_large(array: np.ndarray, folder: Path) -> str:
 
 def _read_large(path: Path) -> np.ndarray:
     mapped: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-    if _content(mapped) != path.stem:
+    facts = path.stat()
+    if not _is_whole(path.absolute(), facts.st_ino, facts.st_size, facts.st_mtime_ns):
         raise ValueError(f"{path.name} is damaged")
     return mapped
+
+
+@cache
+def _is_whole(path: Path, *_state: int) -> bool:
+    """Return whether a file holds the content that names it; read once, however many models share it."""
+    return _content(np.load(path, mmap_mode="r", allow_pickle=False)) == path.stem
 
 
 def _content(array: np.ndarray) -> str:

@@ -7,6 +7,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from podium.contracts.blends import Blend, WeightedSum, are_distributions
+from podium.ensembles.screens import Screen, screen
 from podium.frozen import Frozen
 
 __all__ = ["Blend", "Ensemble", "EnsembleObjective", "Objective", "WeightedSum", "are_distributions", "crossed"]
@@ -23,20 +24,21 @@ class Objective:
     members: np.ndarray
     losses: Callable[[np.ndarray], np.ndarray]
     ties: Callable[[np.ndarray], np.ndarray] | None = None  # as `losses`: a second loss, which chooses among equals
+    screen: Callable[[np.ndarray], Screen | None] = lambda _members: None  # of some members: bounds of their losses
 
 
 @dataclass(frozen=True)
 class EnsembleObjective:
     """What an ensemble minimises: `score` of `(y, p (n, k), weight)`, lower is better, of predictions within `limits`.
 
-    `is_log_loss` says that `score` is the mean of -log of the truth's probability, rows rescaled to sum to 1. `weight`
-    is `(n,)`, of the rows that are fitted, or None where all count alike. `ties` is a second
-    score where `score` has steps, like accuracy: of blends that are equal by `score`, the one with the least is better.
+    `metric` is the name of the metric that `score` is, where a faster way to the same numbers may be known. `weight` is
+    `(n,)`, of the rows that are fitted, or None where all count alike. `ties` is a second score where `score` has
+    steps, like accuracy: of blends that are equal by `score`, the one with the least is better.
     """
 
     score: Callable[[np.ndarray, np.ndarray, np.ndarray | None], float]
     limits: tuple[float, float] = (0.0, 1.0)
-    is_log_loss: bool = False
+    metric: str = ""
     weight: np.ndarray | None = None
     ties: Callable[[np.ndarray, np.ndarray, np.ndarray | None], float] | None = None
 
@@ -53,19 +55,25 @@ class EnsembleObjective:
 
         `convex` says that no weight is negative, so that the rows of several classes sum to 1 without rescaling.
         """
-        if self.is_log_loss and members.shape[2] == 1:
+        is_log_loss = self.metric == "log_loss"
+        if is_log_loss and members.shape[2] == 1:
             return _binary_log_loss(y, members[:, :, 0], self.limits, self.weight)
-        if self.is_log_loss and convex and self.limits == (0.0, 1.0) and are_distributions(members):
+        if is_log_loss and convex and self.limits == (0.0, 1.0) and are_distributions(members):
             truth = np.ascontiguousarray(members[:, np.arange(len(y)), y.astype(np.int64)])
             return Objective(truth, lambda blends: _mean_log(blends, self.weight))
         ties = self.ties
-        if ties is None:
-            return Objective(members, lambda blends: np.array([self(y, blend) for blend in blends]))
+
+        def losses(blends: np.ndarray) -> np.ndarray:
+            return np.array([self(y, blend) for blend in blends])
 
         def second(blends: np.ndarray) -> np.ndarray:
+            assert ties is not None
             return np.array([ties(y, blend.clip(*self.limits), self.weight) for blend in blends])
 
-        return Objective(members, lambda blends: np.array([self(y, blend) for blend in blends]), second)
+        def bounds(some: np.ndarray) -> Screen | None:
+            return screen(self.metric, some, y, self.limits, self.weight) if convex else None
+
+        return Objective(members, losses, None if ties is None else second, bounds)
 
 
 def _binary_log_loss(

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from podium.ensembles import Blend, EnsembleObjective, Objective, WeightedSum
 from podium.ensembles import Ensemble as Base
+from podium.ensembles.screens import Screen
 
 _DIGITS = 12  # losses that agree in as many are the same number, rounded twice
 _BLOCK = 1 << 19  # numbers; 2 MB of float32 stay in a core's cache while a block of candidates is scored
@@ -47,7 +48,7 @@ class Ensemble(Base):
         """Yield the positions of the members that each bag may choose."""
         pool = np.arange(len(objective.members))
         if self.best is not None:
-            alone = _losses(objective, np.zeros_like(objective.members[0]), 0, 1)
+            alone = _losses(objective, np.zeros_like(objective.members[0]), 0, 1, None)
             pool = np.sort(np.argsort(alone, kind="stable")[: self.best])
         if self.bags == 1:
             yield pool
@@ -64,14 +65,14 @@ class _Climb:
 
 
 def _climb(objective: Objective, rounds: int, negative: bool) -> _Climb:  # noqa: FBT001  # private, and named at the call
-    members = objective.members
+    members, screen = objective.members, objective.screen(objective.members)
     total, counts = np.zeros_like(members[0]), np.zeros(len(members), dtype=np.int64)
     path, best, best_counts = [], (np.inf, np.inf), counts
     for _ in range(rounds):
         count, step = int(counts.sum()), 1
-        candidates = _losses(objective, total, count, step)
+        candidates = _losses(objective, total, count, step, screen)
         if negative and count > 1:
-            without = _losses(objective, total, count, -1)
+            without = _losses(objective, total, count, -1, screen)
             if without.min() < candidates.min():
                 candidates, step = without, -1
         choice, second = _choice(objective, candidates, total, count, step)
@@ -90,13 +91,25 @@ def _choice(objective: Objective, losses: np.ndarray, total: np.ndarray, count: 
         return int(losses.argmin()), 0.0
     losses = losses.round(_DIGITS)
     equal = np.flatnonzero(losses == losses.min())
-    second = _losses(Objective(objective.members[equal], objective.ties), total, count, step)
+    second = _losses(Objective(objective.members[equal], objective.ties), total, count, step, None)
     return int(equal[second.argmin()]), float(second.min())
 
 
-def _losses(objective: Objective, total: np.ndarray, count: int, step: int) -> np.ndarray:
-    """Return `(m,)`: the loss of the mean of the `count` chosen and, added or taken away, each member."""
+def _losses(objective: Objective, total: np.ndarray, count: int, step: int, screen: Screen | None) -> np.ndarray:
+    """Return `(m,)`: the loss of the mean of the `count` chosen and, added or taken away, each member.
+
+    Infinity for those that `screen` says cannot be the least.
+    """
     members, block = objective.members, max(1, _BLOCK // total.size)
     scale, share = np.float32(1 / (count + step)), np.float32(step)
-    blocks = (members[start : start + block] for start in range(0, len(members), block))
-    return np.concatenate([objective.losses((total + share * part) * scale) for part in blocks])
+    possible = np.arange(len(members))
+    if screen is not None:
+        low, high = screen(total, count, step)
+        possible = np.flatnonzero(low <= high.min())
+    losses = np.full(len(members), np.inf)
+    for start in range(0, len(possible), block):
+        some = possible[start : start + block]
+        is_slice = len(some) == some[-1] + 1 - some[0]
+        part = members[some[0] : some[-1] + 1] if is_slice else members[some]  # a slice is no copy
+        losses[some] = objective.losses((total + share * part) * scale)
+    return losses

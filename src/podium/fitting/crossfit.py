@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from podium.contracts import models
-from podium.contracts.averages import mean_of, predict_views
+from podium.contracts.averages import mean_over_models, predict_views
 from podium.contracts.folds import FoldTable
 from podium.contracts.models import Fitted
 from podium.contracts.scores import Scores
@@ -63,26 +63,21 @@ def cross_fit(
     has_features = rows["row_id"].isin(train_features.row_id) | rows["row_id"].isin(predict_features.row_id)
     rows = folds.grouped(rows[has_features]).set_index("row_id", drop=False)
     train_ids, test_ids = (np.sort(rows.index[rows["split"] == split].to_numpy(object)) for split in ("train", "test"))
-    total, n_repeats = np.zeros((len(train_ids), len(columns))), np.zeros((len(train_ids), 1))
-    test_predictions = []
+    train_parts, test_parts = [], list[np.ndarray]()
 
     for split, fitted in fit_folds(head, task, labels, rows, folds, train_features, seed):
         name = models.of_fold(split.repeat, split.fold)
         model, features = keep(name, fitted), predict_features.of_model(name)
-        indices = np.searchsorted(train_ids, split.valid)
-        total[indices] += predict_views(model, features.of(split.valid))
-        n_repeats[indices] += 1
+        train_parts.append((np.searchsorted(train_ids, split.valid), predict_views(model, features.of(split.valid))))
         if head.refit == "folds":
-            test_predictions.append(predict_views(model, features.of(test_ids)))
+            test_parts.append(predict_views(model, features.of(test_ids)))
     if head.refit == "full":
         everyone, name = by_id(rows, full(rows), "rows"), models.FULL
         model = keep(name, fit(head, task, labels, everyone, train_features.of_model(name), seed_of(seed)))
-        test_predictions.append(predict_views(model, predict_features.of_model(name).of(test_ids)))
-    is_predicted = n_repeats[:, 0] > 0
-    parts = [
-        (train_ids[is_predicted], "train", (total / np.maximum(n_repeats, 1))[is_predicted]),
-        (test_ids, "test", mean_of(test_predictions)),
-    ]
+        test_parts.append(predict_views(model, predict_features.of_model(name).of(test_ids)))
+    train_p, is_predicted = mean_over_models(len(train_ids), train_parts)
+    test_p, _ = mean_over_models(len(test_ids), [(slice(None), p) for p in test_parts])
+    parts = [(train_ids[is_predicted], "train", train_p[is_predicted]), (test_ids, "test", test_p)]
     return Scores.concat(
         [
             Scores(ids, np.full(len(ids), split, object), p.astype(np.float32), tuple(columns), tuple(labels))

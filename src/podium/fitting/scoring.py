@@ -81,7 +81,7 @@ class Scoring:
         return EnsembleObjective(
             lambda y, p, w: self.official.sign * self.task.score_stacked(self.official, y, p, w),
             limits=self.submission.clip or self.task.limits,
-            is_log_loss=self.official.name == "log_loss",
+            metric=self.official.name,
             weight=weight,
             ties=None if smooth is None else lambda y, p, w: smooth.sign * self.task.score_stacked(smooth, y, p, w),
         )

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from podium.contracts.averages import as_kept, mean_by_row, mean_of, mean_view, predict_views
+from podium.contracts.averages import as_kept, mean_by_row, mean_over_models, mean_view, predict_views
 from podium.contracts.blends import EnsembleModel
 from podium.contracts.models import Fitted
 from podium.contracts.steps import predict
@@ -196,8 +196,8 @@ class _Features:
         counts = np.array(self.counts)
         first = np.cumsum(counts) - counts
         one = self._of_network if member.is_network else self._of_head
-        by_model = [one(member, model, n, first, counts) for n, model in enumerate(member.models)]
-        return mean_of(by_model).astype(np.float32)
+        by_model = [(slice(None), one(member, model, n, first, counts)) for n, model in enumerate(member.models)]
+        return mean_over_models(len(counts), by_model)[0].astype(np.float32)
 
     def _of_head(self, member: Member, model: Fitted, n: int, first: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """Return the mean over views; a head takes a backbone's features, or those by the network of its own fold."""

@@ -8,7 +8,7 @@ from podium.config import Config
 from podium.contracts import features
 from podium.storage import csv_table, uses
 from podium.storage.files import atomic
-from podium.training.finetuning import Finetuning, describe, fingerprint, square
+from podium.training.finetuning import Finetuning, describe, fingerprint, resizing
 from podium.training.progress import Progress
 
 _SHOWN = 6  # images in the picture
@@ -19,7 +19,7 @@ def run(config: Config, name: str) -> dict[str, int]:
     pool.limit_threads()
     competition, views = config.params.competition, config.params.views.test
     finetuning = _read(config, name)
-    uses.note(competition, [fingerprint(finetuning.encoder), square(finetuning.encoder)])
+    uses.note(competition, [fingerprint(finetuning.encoder), resizing(finetuning.encoder)])
     every = len(finetuning.pixels) // _SHOWN + 1
     with atomic(paths.finetune(competition, name, "png")) as temporary:
         temporary.write_bytes(finetuning.encoder.spec.augment.contact_sheet(finetuning.pixels[::every], seed=0))

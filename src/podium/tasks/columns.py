@@ -1,8 +1,13 @@
-"""Reading targets out of the competition's own columns, which are text."""
+"""Reading targets out of the competition's own columns, which are text, and the solution that was made of them."""
+
+from pathlib import Path
 
 import pandas as pd
 
 from podium.errors import PodiumError, preview
+from podium.storage import csv_table
+
+SOLUTION = "solution.csv"
 
 
 def column(rows: pd.DataFrame, name: str, where: str) -> pd.Series:
@@ -30,3 +35,13 @@ def flags(rows: pd.DataFrame, name: str, where: str) -> pd.Series:
     if wrong.any():
         raise PodiumError(f"{where}: column {name!r} must hold 0 or 1: row_id {preview(rows['row_id'][wrong])}")
     return values
+
+
+def solution(folder: Path, *names: str) -> pd.DataFrame:
+    """Return the table of the test rows whose targets are known, as text: row_id, these columns, perhaps others."""
+    path = folder / SOLUTION
+    if not path.exists():
+        raise PodiumError(f"{path}: there is no such file; run `dvc repro`")
+    table = csv_table.read(path.read_bytes(), str(path))
+    csv_table.require(table, ["row_id", *names], str(path))
+    return table

@@ -30,7 +30,7 @@ _KEPT = -15.0  # candidates less likely than exp(-15) times the best are not kep
 _UNLISTED = -20.0  # of a string that predictions without emissions do not name
 _IMPOSSIBLE = -100.0  # of a string that a network cannot say: finite, so that weights can scale it
 _ABSENT = -1e4  # fills up the rows with fewer candidates than others
-_TEXTS, _SOLUTION = "texts.parquet", "solution.csv"
+_TEXTS = "texts.parquet"
 
 
 class Task(tasks.Task):
@@ -120,15 +120,11 @@ class Task(tasks.Task):
         encoded.files(rows.loc[rows["y"].notna(), "row_id"], folder)
         texts = TEXTS.read(folder / _TEXTS)
         (folder / _TEXTS).unlink()
-        csv_table.write(texts, folder / _SOLUTION)
+        csv_table.write(texts, folder / columns.SOLUTION)
 
     def read_solution(self, folder: Path) -> tuple[list[str], np.ndarray]:
         """See Task."""
-        path = folder / _SOLUTION
-        if not path.exists():
-            raise PodiumError(f"{path}: there is no such file; run `dvc repro`")
-        solution = csv_table.read(path.read_bytes(), str(path))
-        csv_table.require(solution, ["row_id", "text"], str(path))
+        solution = columns.solution(folder, "text")
         return list(solution["row_id"]), solution["text"].to_numpy(object)
 
     def longest(self, data: Dataset) -> int:

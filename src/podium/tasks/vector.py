@@ -19,8 +19,7 @@ from podium.errors import PodiumError, preview
 from podium.metrics import METRICS, Metric
 from podium.storage import csv_table
 from podium.tasks import Encoded, LossFn
-
-_SOLUTION = "solution.csv"
+from podium.tasks.columns import SOLUTION, solution
 
 
 class VectorTask(tasks.Task):
@@ -80,17 +79,13 @@ class VectorTask(tasks.Task):
     def write_solution(self, encoded: Encoded, rows: pd.DataFrame, folder: Path) -> None:
         """See Task."""
         known = rows[["row_id", *encoded.columns]].dropna().sort_values("row_id")
-        csv_table.write(known, folder / _SOLUTION)
+        csv_table.write(known, folder / SOLUTION)
 
     def read_solution(self, folder: Path) -> tuple[list[str], np.ndarray]:
         """See Task."""
-        path = folder / _SOLUTION
-        if not path.exists():
-            raise PodiumError(f"{path}: there is no such file; run `dvc repro`")
-        solution = csv_table.read(path.read_bytes(), str(path))
-        csv_table.require(solution, ["row_id"], str(path))
-        numbers = {column: "float64" for column in solution.columns if column != "row_id"}
-        return list(solution["row_id"]), self.targets(solution.astype(numbers))
+        table = solution(folder)
+        numbers = {column: "float64" for column in table.columns if column != "row_id"}
+        return list(table["row_id"]), self.targets(table.astype(numbers))
 
     def score(self, metric: Metric, y: np.ndarray, p: Scores, weight: np.ndarray | None = None) -> float:
         """See Task."""

@@ -327,7 +327,7 @@ def fingerprint(encoder: Encoder) -> str:
     return named(describe(encoder))
 
 
-def square(encoder: Encoder) -> str:
+def resizing(encoder: Encoder) -> str:
     """Return a name for how images are decoded and resized: 32 hexadecimal digits."""
     return named([describe(encoder)[key] for key in ("decoder", "resize")])
 
@@ -337,7 +337,7 @@ def decoded(images: pd.DataFrame, encoder: Encoder, reader: Reader, folder: Path
 
     Raises PodiumError for an image that cannot be read any more.
     """
-    path = folder / square(encoder) / f"{named(images['digest'].tolist())}.npy"
+    path = folder / resizing(encoder) / f"{named(images['digest'].tolist())}.npy"
     if not path.exists():
 
         def read(source: str) -> np.ndarray:

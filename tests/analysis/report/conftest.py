@@ -66,19 +66,19 @@ def results_maker():
     return make_results
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=KINDS, scope="module")
 def results(request) -> Results:
     """One made-up competition of each kind."""
     return make_results(request.param)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def climb() -> pd.DataFrame:
     """A search of three steps."""
     return pd.DataFrame({"step": [1.0, 2.0, 3.0], "member": ["good", "fair", "good"], "loss": [0.4, 0.3, 0.35]})
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def uploads() -> pd.DataFrame:
     """Three uploads, of which the last waits for its score."""
     return pd.DataFrame({"time": ["1", "2", "3"], "cross_fitted": [0.4, 0.3, 0.2], "public": [0.5, 0.45, np.nan]})

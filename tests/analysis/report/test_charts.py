@@ -18,7 +18,7 @@ def all_charts(results, climb, uploads):
     return [*panels.charts(results, made), *contents.drawn(results, made)]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def drawn(results, climb, uploads):
     return all_charts(results, climb, uploads)
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import pandas as pd
 
+from podium.contracts.averages import mean_over_models
 from podium.contracts.models import Fitted
 from podium.contracts.scores import Scores
 from podium.contracts.steps import Affine, Chain, Linear
@@ -56,17 +56,20 @@ class Problem(outputs.Problem):
 
     def predictions(self, asked: Sequence[Any], networks: Sequence[Any]) -> Scores:
         """See Problem: means over a row's images and views, and over the networks."""
-        parts: dict[str, list[pd.DataFrame]] = {"train": [], "test": []}
-        for (model, plan), network in zip(asked, networks, strict=True):
-            for split, tables in parts.items():
-                tables.append(model.predict(plan[plan["split"] == split], network))
-        tables = [
-            pd.concat(tables).groupby(level="row_id").mean().astype(np.float32).reset_index().assign(split=split)
-            for split, tables in parts.items()
-        ]
-        table = pd.concat(tables, ignore_index=True)
-        labels = self.data.labels
-        return Scores.of_table(table[["row_id", "split", *self.task.columns(labels)]], labels)
+        columns, labels = self.task.columns(self.data.labels), self.data.labels
+        parts = []
+        for split in ("train", "test"):
+            tables = [
+                model.predict(plan[plan["split"] == split], network)
+                for (model, plan), network in zip(asked, networks, strict=True)
+            ]
+            ids = np.unique(np.concatenate([table.index.to_numpy(object) for table in tables]))
+            of_models = [(np.searchsorted(ids, table.index.to_numpy(object)), table.to_numpy()) for table in tables]
+            p, _ = mean_over_models(len(ids), of_models)
+            parts.append(
+                Scores(ids, np.full(len(ids), split, object), p.astype(np.float32), tuple(columns), tuple(labels))
+            )
+        return Scores.concat(parts)
 
 
 def build(encoder: Encoder, task: VectorTask, n_outputs: int, seed: int) -> Model:
