@@ -86,6 +86,8 @@ def _rows(found: pd.DataFrame, encoded: Encoded, competition: Competition, where
     rows = found[["row_id", "split"]].join(encoded.columns)
     rows["weight"] = pd.to_numeric(found[layout.weight], errors="coerce") if layout.weight else 1.0
     rows["group"] = found[layout.group] if layout.group else rows["row_id"]
+    # A table of test rows need not name groups, which only matter where rows are split.
+    rows["group"] = rows["group"].mask(rows["group"].isna() & (rows["split"] == "test"), rows["row_id"])
     rows = rows.join(found[list(layout.metadata)].add_prefix(PREFIX))
     if competition.holdout:
         rows["split"] = _held_out(found, rows["group"], competition, where)
