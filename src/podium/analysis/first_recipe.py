@@ -83,7 +83,11 @@ def text(facts: Facts) -> str:
         "#",
         f"# About {_rounded(seconds)} on this machine, data and packages at hand. Not run yet: write here what it reached.",
     ]
-    parts = ["\n".join([*head, f"competition: {facts.name}\nseed: 2018\nlimit: null  # a number of rows, for a quick trial\n"])]
+    parts = [
+        "\n".join(
+            [*head, f"competition: {facts.name}\nseed: 2018\nlimit: null  # a number of rows, for a quick trial\n"]
+        )
+    ]
     made.say("finetunes", {}, "networks trained on these images, once a fold: docs/finetune.md")
     made.say("imports", {"predictions": {}, "features": {}})
     made.say("ensemble", {"method": "auto"})
@@ -177,12 +181,18 @@ def _models(facts: Facts, made: _Draft) -> None:
         kind = "gray pictures" if look.is_gray else "pictures"
         made.say("backbones", backbones, f"{kind} of {look.px} px: descriptors, before a network for photographs")
     else:
-        names = list(_GMACS) if _network_s(facts, list(_GMACS), len(made.sections["views"]["test"])) < _WITHIN_S else list(_GMACS)[:1]
+        names = (
+            list(_GMACS)
+            if _network_s(facts, list(_GMACS), len(made.sections["views"]["test"])) < _WITHIN_S
+            else list(_GMACS)[:1]
+        )
         backbones = {}
         for name in names:
             native = NETWORKS[name].native_px
             px = min(native, -(-_ENLARGED * look.px // _STEP_PX) * _STEP_PX)
-            backbones[name.replace("efficientnet_", "")] = {"network": name} | ({} if px == native else {"resize": {"px": px}})
+            backbones[name.replace("efficientnet_", "")] = {"network": name} | (
+                {} if px == native else {"resize": {"px": px}}
+            )
         why = f"images of {look.px} px (median of the shorter side)"
         more = "" if len(names) > 1 else "; with more time: efficientnet_lite1, efficientnet_lite2"
         made.say("backbones", backbones, why + more)

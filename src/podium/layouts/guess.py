@@ -134,8 +134,11 @@ def _from_table(
     made.time = roles.time
     if roles.group:
         layout["group"] = roles.group
-    if roles.metadata:
-        layout["metadata"] = list(roles.metadata)
+    metadata = [name for name in roles.metadata if not row or table.groupby(row)[name].nunique().max() == 1]
+    if metadata:
+        layout["metadata"] = metadata
+    if odd := sorted(set(roles.metadata) - set(metadata)):
+        made.unknown.append(f"layout.metadata: {', '.join(odd)} differ between the images of one {row}; left out")
     reason = f"{train.share:.0%} of {train.column} in {train.table} name images"
     reason += f"; {test.share:.0%} of {test.column} in {test.table} name test images" if test else ""
     made.say("layout", layout, "; ".join([reason, *roles.reasons]))
@@ -171,10 +174,12 @@ def _from_names(
         return None, None
     layout = {"kind": "files", "images": found.images, "id": found.id}
     if asked is None and found.test:
-        asked = {"images": found.test, "id": found.id if "{label}" in found.test else "name"}
+        asked = {"images": found.test, "id": f"test/{found.id}" if "{label}" in found.test else "name"}
     if asked is not None:
         layout["test"] = asked
-    made.unknown += [f"layout.images: {folder} holds images of the same labels; they are not used" for folder in found.unused]
+    made.unknown += [
+        f"layout.images: {folder} holds images of the same labels; they are not used" for folder in found.unused
+    ]
     made.say("layout", layout, "labels are in the names")
     return found.labels, "label"
 
@@ -202,7 +207,9 @@ def _needs(
     """Return the task that marks inside of images call for, and the question: boxes in files, masks in a column."""
     stems = {stem for files in folders for stem in files.stems}
     for suffix, says in ((".xml", b"<bndbox"), (".txt", None)):
-        own = [one for one in sources if one.lower().endswith(suffix) and PurePosixPath(one.split("#")[-1]).stem in stems]
+        own = [
+            one for one in sources if one.lower().endswith(suffix) and PurePosixPath(one.split("#")[-1]).stem in stems
+        ]
         some = [read(source) for source in own[:_LOOKED_AT]]
         if some and any(says in text if says else guess_columns.is_yolo(text) for text in some):
             form = "VOC XML" if says else "YOLO text"

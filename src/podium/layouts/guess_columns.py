@@ -45,9 +45,14 @@ def roles(train: pd.DataFrame, test: pd.DataFrame | None, answers: Sequence[str]
     target = None if several else _target(train, test, answers, questions)
     made = Roles(target, questions=questions)
     others = [name for name in train.columns if name != target and name not in answers]
-    groups = [name for name in others if name in shared and test is not None and _is_group(train[name], test[name])]
-    hinted = [name for name in others if _GROUPS.search(name) and _repeats(train[name]) and name not in groups]
-    hinted = [name for name in hinted if name not in shared]
+    for name in shared:
+        if test is not None and name in others and _is_later(train[name], test[name]):
+            made.time = name
+            made.reasons.append(f"every {name} of test is later than those of train")
+            break
+    places = [name for name in others if name != made.time and _repeats(train[name])]
+    groups = [name for name in places if test is not None and name in shared and _is_group(train[name], test[name])]
+    hinted = [name for name in places if _GROUPS.search(name) and name not in shared]
     if groups:
         made.group = next((name for name in groups if _GROUPS.search(name)), groups[0])
         made.reasons.append(f"{made.group} has other values in test than in train, so its rows share a fold")
@@ -55,12 +60,9 @@ def roles(train: pd.DataFrame, test: pd.DataFrame | None, answers: Sequence[str]
         made.group = hinted[0]
         made.reasons.append(f"{made.group} is called like a group and its values repeat")
         made.questions.append(f"layout.group: do the test rows have other {made.group} than those to train on?")
-    for name in shared:
-        if test is not None and name not in groups and _is_later(train[name], test[name]):
-            made.time = name
-            made.reasons.append(f"every {name} of test is later than those of train")
-            break
-    made.metadata = tuple(name for name in shared if name not in groups and name in others and not _is_name(train[name]))
+    made.metadata = tuple(
+        name for name in shared if name not in groups and name in others and not _is_name(train[name])
+    )
     left = [name for name in others if name not in {*made.metadata, made.group} and name not in groups]
     if test is None and left and not several:
         made.questions.append(f"layout.metadata: are these known of the test rows, too: {', '.join(left)}?")
@@ -84,8 +86,8 @@ def _target(train: pd.DataFrame, test: pd.DataFrame | None, answers: Sequence[st
 
 
 def _is_group(train: pd.Series, test: pd.Series) -> bool:
-    """Tell whether the values repeat and none of them is in both."""
-    return _repeats(train) and not set(train.dropna()) & set(test.dropna()) and not _is_fraction(train)
+    """Tell whether no value of a column is in both."""
+    return not set(train.dropna()) & set(test.dropna()) and not _is_fraction(train)
 
 
 def _repeats(values: pd.Series) -> bool:

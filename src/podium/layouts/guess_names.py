@@ -107,9 +107,7 @@ def _templates(
             yield from _affixed(values, field, files)
 
 
-def _paths(
-    values: list[str], field: str, folders: Sequence[Files]
-) -> Iterable[tuple[float, str | list[str], str]]:
+def _paths(values: list[str], field: str, folders: Sequence[Files]) -> Iterable[tuple[float, str | list[str], str]]:
     """Yield templates of values that are paths, from any folder above the images."""
     sources = {f"{files.folder}{name}" for files in folders for name in files.names}
     stems = {source.rpartition(".")[0] for source in sources}
@@ -124,9 +122,7 @@ def _paths(
             yield _share(rooted, held), f"{root}{field}{suffix}", root
 
 
-def _affixed(
-    values: list[str], field: str, files: Files
-) -> Iterable[tuple[float, str | list[str], str]]:
+def _affixed(values: list[str], field: str, files: Files) -> Iterable[tuple[float, str | list[str], str]]:
     """Yield templates of names that hold a value between other characters: `{id}_green.png`, `{id}-1.jpg`."""
     asked = values[:_FEW]
     affixes: Counter[tuple[str, str]] = Counter()
@@ -181,13 +177,17 @@ def by_folder(folders: Sequence[Files]) -> Named | None:
     }
     if not several:
         return None
-    parent = max(several, key=lambda one: (_is_part(one, ("train",)), not _is_part(one, _NOT_TRAIN), sum(several[one].values())))
+    parent = max(
+        several, key=lambda one: (_is_part(one, ("train",)), not _is_part(one, _NOT_TRAIN), sum(several[one].values()))
+    )
     labels = several.pop(parent)
     same = [other for other, names in several.items() if len(set(names) & set(labels)) > len(labels) / 2]
     test = next((f"{other}{{label}}/{{name}}.*" for other in same if _is_part(other, ("test",))), None)
     unused = [other for other in same if test is None or not test.startswith(other)]
     if test is None:
-        flat = (files.folder for files in folders if _is_part(files.folder, ("test",)) and _parent(files.folder) != parent)
+        flat = (
+            files.folder for files in folders if _is_part(files.folder, ("test",)) and _parent(files.folder) != parent
+        )
         test = next((f"{folder}{{name}}.*" for folder in flat), None)
     seen = pd.DataFrame({"label": [label for label, count in labels.items() for _ in range(count)]})
     return Named(f"{parent}{{label}}/{{name}}.*", "{label}/{name}", seen, test, tuple(unused))
@@ -209,7 +209,11 @@ def by_file_name(folders: Sequence[Files]) -> Named | None:
             parts = pd.Series(sorted(files.stems)).str.extract(pattern)
             if parts["label"].notna().all() and 1 < parts["label"].nunique() <= _MOST_CLASSES * len(parts) + 1:
                 name = form.format(parts["between"].iloc[0])
-                flat = (other.folder for other, is_asked in zip(folders, is_test, strict=True) if is_asked and other != files)
+                flat = (
+                    other.folder
+                    for other, is_asked in zip(folders, is_test, strict=True)
+                    if is_asked and other != files
+                )
                 test = next((f"{folder}{{name}}.*" for folder in flat), None)
                 return Named(f"{files.folder}{name}.*", name, parts[["label"]], test)
     return None

@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 
 _MOST_GRADES = 12
-_MOVING = 0.4  # of the words that come again in other places of other labels, for labels to be lists of words
+_MOVING = 0.4  # of the words that come again in other places of other labels, for labels to be lists of words,
+_LEAST_MOVING = 2  # and so many words
 _SEPARATORS = ("|", ";", ", ", ",", " ")
 
 
@@ -130,9 +131,11 @@ def separator_of(labels: Iterable[str]) -> str | None:
         for words in lists:
             for at, word in enumerate(words):
                 held[word] += 1
-                places[word].add("alone" if len(words) == 1 else {0: "first", len(words) - 1: "last"}.get(at, "between"))
+                places[word].add(
+                    "alone" if len(words) == 1 else {0: "first", len(words) - 1: "last"}.get(at, "between")
+                )
         again = [word for word, count in held.items() if count > 1]
         moving = sum(len(places[word]) > 1 for word in again)
-        if again and (separator != " " or moving >= _MOVING * len(again)):
+        if again and (separator != " " or moving >= max(_LEAST_MOVING, _MOVING * len(again))):
             return separator
     return None
