@@ -10,6 +10,7 @@ from operator import attrgetter
 from typing import Any
 
 from podium.errors import PodiumError
+from podium.quiet import quieten
 
 # Stages in the order of the data flow; those with a name run once for each entry of a params section.
 STAGES = {
@@ -61,6 +62,7 @@ _SIGPIPE = 128 + 13  # what a shell reports of a command whose reader hung up
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code: 0, or 2 for a user's mistake (one line, no traceback)."""
     arguments = _parser().parse_args(argv)
+    quieten()
     try:
         _run(arguments)
         sys.stdout.flush()

@@ -133,7 +133,7 @@ def flowers():
 def skin_lesions():
     """Several photographs a row, of patients that test does not share, with metadata of both."""
     lines = [
-        f"m{n // 2},m{n // 2}_{n % 2},p{n // 6},{30 + n // 2 % 7},{'arm leg back'.split()[n % 3]}" for n in range(36)
+        f"m{n // 2},m{n // 2}_{n % 2},p{n // 6},{30 + n // 2 % 7},{['arm', 'leg', 'back'][n % 3]}" for n in range(36)
     ]
     asked = [f"m{n // 2},m{n // 2}_{n % 2},p{n // 6},{30 + n // 2 % 7},arm" for n in range(36, 48)]
     grades = ["benign", "malign", "benign"]

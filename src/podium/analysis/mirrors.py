@@ -34,7 +34,10 @@ class Mirrored:
         if not self.is_allowed and self.told_apart >= _TOLD:
             return f"{self.view} is told from the picture itself in {self.told_apart:.0%} of cases"
         if not self.is_allowed:
-            return f"the nearest pictures under {self.view} have the same label in {self.same_label_mirrored:.0%} of cases, for {self.same_label:.0%} without"
+            return (
+                f"the nearest picture has the same label in {self.same_label:.0%} of cases, and under {self.view}"
+                f" in {self.same_label_mirrored:.0%}"
+            )
         return f"{self.view} is told from the picture itself in {self.told_apart:.0%} of cases, near chance"
 
 
