@@ -23,6 +23,8 @@ setup: $(VENV)/ready  ## the virtual environment with the pinned dependencies
 
 submission: setup  ## download, extract, fit, ensemble: ends with submissions/<competition>.csv and its scores
 	@$(RUN) podium check-params
+	@$(RUN) dvc repro --quiet download
+	@$(RUN) podium check-params --data
 	@$(RUN) dvc repro
 	@$(RUN) podium scores
 

@@ -35,7 +35,7 @@ STAGES = {
 
 # Command -> module, function and the arguments that it takes after the configuration.
 HELPERS = {
-    "check-params": ("commands.check_params", "run"),
+    "check-params": ("commands.check_params", "run", "data"),
     "scores": ("commands.scores", "run"),
     "compare": ("commands.compare", "run", "a", "b"),
     "new": ("commands.new", "run", "what"),
@@ -93,7 +93,8 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(stage, help=f"run the stage {stage} of dvc.yaml")
         if section:
             command.add_argument("name", nargs="?", help=f"one of params.yaml's {section}; DVC says it by DVC_STAGE")
-    commands.add_parser("check-params", help="check params.yaml and its competition, before anything expensive")
+    check_params = commands.add_parser("check-params", help="check params.yaml and its competition, at once")
+    check_params.add_argument("--data", action="store_true", help="the tables and file names, too: folds, metric, form")
     commands.add_parser("scores", help="show the table of members and the ensemble, naive, cross-fitted and held out")
     compare = commands.add_parser("compare", help="what differs between two revisions, and whether B is really better")
     compare.add_argument("a", metavar="A", help="a git revision or a DVC experiment")
