@@ -44,6 +44,7 @@ HELPERS = {
     "explain": ("commands.explain", "run", "ids", "member"),
     "label": ("commands.label", "run", "pictures", "network"),
     "tune": ("commands.tune", "run", "name", "trials"),
+    "try": ("commands.try_fold", "run", "name", "fold", "settings"),
     "ledger": ("commands.ledger", "run"),
     "leaks": ("commands.leaks", "run"),
     "bundle": ("commands.bundle", "run", "folder", "user", "hidden", "hours", "slim", "wheels"),
@@ -86,7 +87,7 @@ def _reader_is_gone() -> bool:
     return True
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> argparse.ArgumentParser:  # noqa: PLR0915  # a line for each command
     parser = argparse.ArgumentParser(prog="podium", description="Image competitions, from raw images to a submission.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for stage, section in STAGES.items():
@@ -111,9 +112,17 @@ def _parser() -> argparse.ArgumentParser:
     label = commands.add_parser("label", help="print the likeliest ImageNet labels of any picture")
     label.add_argument("pictures", metavar="PICTURE", nargs="+", help="a file, a folder, or - for a picture on stdin")
     label.add_argument("--network", default="efficientnet_lite0", help="one with a classifier (default: %(default)s)")
-    tune = commands.add_parser("tune", help="look for better settings of one head; nothing is extracted again")
-    tune.add_argument("name", metavar="MEMBER", help="one of params.yaml's members or fusions")
-    tune.add_argument("--trials", type=int, default=30, help="how many more settings to try (default: 30)")
+    tune = commands.add_parser("tune", help="look for better settings of one head, or of a finetune on one fold")
+    tune.add_argument("name", metavar="NAME", help="one of params.yaml's members, fusions or finetunes")
+    tune.add_argument(
+        "--trials", type=int, help="how many more settings to try (default: 30 of a head, 6 of a finetune)"
+    )
+    try_ = commands.add_parser("try", help="score one fold of a member, fusion or finetune; no output is touched")
+    try_.add_argument("name", metavar="NAME", help="one of params.yaml's members, fusions or finetunes")
+    try_.add_argument("--fold", type=int, default=0, help="which (default: 0)")
+    try_.add_argument(
+        "--set", dest="settings", action="append", default=[], metavar="KEY=VALUE", help="another setting than its own"
+    )
     commands.add_parser("ledger", help="show the uploads, CV against leaderboard, and the two final picks")
     commands.add_parser("leaks", help="look for copies, shared groups and telling metadata; say what each model saw")
     predict = commands.add_parser("predict", help="predict new pictures by the whole ensemble")

@@ -133,6 +133,23 @@ def test_rare_classes():
     assert sum(len(split.valid) for split in found) == 2 * 22
 
 
+@pytest.mark.parametrize("scheme", ["stratified", "stratified_group", "time"])
+def test_one_fold_alone(scheme):
+    """It is the very split of the whole table, extra rows and earlier folds included."""
+    group = [f"g{n // 2}" for n in range(40)]
+    rows = rows_of(np.arange(40) % 2, group=group, meta_day=[str(n // 4) for n in range(40)])
+    rows.loc[36:, "split"] = "extra"
+    made = folds.make(rows, scheme, 4, time="day")
+    whole = {split.fold: split for split in folds.splits(made, rows)}
+    for fold, expected in whole.items():
+        [found] = folds.splits(folds.only(made, fold), rows)
+        assert (found.repeat, found.fold) == (0, fold)
+        assert found.train.tolist() == expected.train.tolist()
+        assert found.valid.tolist() == expected.valid.tolist()
+    with pytest.raises(PodiumError, match=r"--fold 7: choose one of: "):
+        folds.only(made, 7)
+
+
 def test_a_class_of_one_group():
     """The whole group is trained on, so that no row of it is predicted by a model that saw its company."""
     rows = rows_of([0, 1] * 10 + [0, 2, 2], group=[str(n) for n in range(20)] + ["g", "g", "g"])

@@ -81,7 +81,7 @@ def text(facts: Facts) -> str:
         "#",
         f"#   podium use {facts.name} && make submission",
         "#",
-        f"# About {_rounded(seconds)} on this machine, once data and packages are here. Not run yet: write what it reached.",
+        f"# About {_rounded(seconds)} on this machine, data and packages at hand. Not run yet: write what it reached.",
     ]
     parts = [
         "\n".join(

@@ -144,6 +144,21 @@ def splits(folds: FoldTable, rows: pd.DataFrame) -> Iterator[Split]:
             yield Split(int(repeat), int(fold), ids[is_known & (part["weight"].to_numpy() > 0)], ids[is_valid])
 
 
+def only(folds: FoldTable, fold: int) -> FoldTable:
+    """Return folds of which `splits` yields one alone, of the first repeat, with the very rows that it had.
+
+    Raises PodiumError for a fold that is never predicted.
+    """
+    table = folds.table[folds.table["repeat"] == folds.table["repeat"].min()]
+    numbers = sorted(set(table["fold"]) - {ALWAYS})
+    predicted = numbers[1:] if folds.scheme == "time" else numbers
+    if fold not in predicted:
+        raise PodiumError(f"--fold {fold}: choose one of: {', '.join(map(str, predicted))}")
+    if folds.scheme == "time":
+        table = table[table["fold"] <= fold]
+    return FoldTable(table.assign(fold=table["fold"].where(table["fold"] == fold, ALWAYS)), "plain")
+
+
 def full(rows: pd.DataFrame) -> np.ndarray:
     """Return the sorted ids that a model of all rows is trained on: train and extra rows whose weight is not 0."""
     is_trained = rows["split"].isin(["train", "extra"]) & (rows["weight"] > 0)
