@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 # DVC runs `podium` by name; nothing else of the environment is needed.
-RUN := PATH="$(abspath $(BIN)):$$PATH" TF_CPP_MIN_LOG_LEVEL=2 DVC_NO_ANALYTICS=1
+RUN := PATH="$(abspath $(BIN)):$$PATH" TF_CPP_MIN_LOG_LEVEL=3 DVC_NO_ANALYTICS=1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup submission report test test-fast test-jax lint check docs lock clean
@@ -23,6 +23,8 @@ setup: $(VENV)/ready  ## the virtual environment with the pinned dependencies
 
 submission: setup  ## download, extract, fit, ensemble: ends with submissions/<competition>.csv and its scores
 	@$(RUN) podium check-params
+	@$(RUN) dvc repro --quiet download
+	@$(RUN) podium check-params --data
 	@$(RUN) dvc repro
 	@$(RUN) podium scores
 

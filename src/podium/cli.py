@@ -10,6 +10,7 @@ from operator import attrgetter
 from typing import Any
 
 from podium.errors import PodiumError
+from podium.quiet import quieten
 
 # Stages in the order of the data flow; those with a name run once for each entry of a params section.
 STAGES = {
@@ -34,7 +35,7 @@ STAGES = {
 
 # Command -> module, function and the arguments that it takes after the configuration.
 HELPERS = {
-    "check-params": ("commands.check_params", "run"),
+    "check-params": ("commands.check_params", "run", "data"),
     "scores": ("commands.scores", "run"),
     "compare": ("commands.compare", "run", "a", "b"),
     "new": ("commands.new", "run", "what"),
@@ -43,6 +44,7 @@ HELPERS = {
     "explain": ("commands.explain", "run", "ids", "member"),
     "label": ("commands.label", "run", "pictures", "network"),
     "tune": ("commands.tune", "run", "name", "trials"),
+    "try": ("commands.try_fold", "run", "name", "fold", "settings"),
     "ledger": ("commands.ledger", "run"),
     "leaks": ("commands.leaks", "run"),
     "bundle": ("commands.bundle", "run", "folder", "user", "hidden", "hours", "slim", "wheels"),
@@ -61,6 +63,7 @@ _SIGPIPE = 128 + 13  # what a shell reports of a command whose reader hung up
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code: 0, or 2 for a user's mistake (one line, no traceback)."""
     arguments = _parser().parse_args(argv)
+    quieten()
     try:
         _run(arguments)
         sys.stdout.flush()
@@ -84,14 +87,15 @@ def _reader_is_gone() -> bool:
     return True
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> argparse.ArgumentParser:  # noqa: PLR0915  # a line for each command
     parser = argparse.ArgumentParser(prog="podium", description="Image competitions, from raw images to a submission.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for stage, section in STAGES.items():
         command = commands.add_parser(stage, help=f"run the stage {stage} of dvc.yaml")
         if section:
             command.add_argument("name", nargs="?", help=f"one of params.yaml's {section}; DVC says it by DVC_STAGE")
-    commands.add_parser("check-params", help="check params.yaml and its competition, before anything expensive")
+    check_params = commands.add_parser("check-params", help="check params.yaml and its competition, at once")
+    check_params.add_argument("--data", action="store_true", help="the tables and file names, too: folds, metric, form")
     commands.add_parser("scores", help="show the table of members and the ensemble, naive, cross-fitted and held out")
     compare = commands.add_parser("compare", help="what differs between two revisions, and whether B is really better")
     compare.add_argument("a", metavar="A", help="a git revision or a DVC experiment")
@@ -108,9 +112,17 @@ def _parser() -> argparse.ArgumentParser:
     label = commands.add_parser("label", help="print the likeliest ImageNet labels of any picture")
     label.add_argument("pictures", metavar="PICTURE", nargs="+", help="a file, a folder, or - for a picture on stdin")
     label.add_argument("--network", default="efficientnet_lite0", help="one with a classifier (default: %(default)s)")
-    tune = commands.add_parser("tune", help="look for better settings of one head; nothing is extracted again")
-    tune.add_argument("name", metavar="MEMBER", help="one of params.yaml's members or fusions")
-    tune.add_argument("--trials", type=int, default=30, help="how many more settings to try (default: 30)")
+    tune = commands.add_parser("tune", help="look for better settings of one head, or of a finetune on one fold")
+    tune.add_argument("name", metavar="NAME", help="one of params.yaml's members, fusions or finetunes")
+    tune.add_argument(
+        "--trials", type=int, help="how many more settings to try (default: 30 of a head, 6 of a finetune)"
+    )
+    try_ = commands.add_parser("try", help="score one fold of a member, fusion or finetune; no output is touched")
+    try_.add_argument("name", metavar="NAME", help="one of params.yaml's members, fusions or finetunes")
+    try_.add_argument("--fold", type=int, default=0, help="which (default: 0)")
+    try_.add_argument(
+        "--set", dest="settings", action="append", default=[], metavar="KEY=VALUE", help="another setting than its own"
+    )
     commands.add_parser("ledger", help="show the uploads, CV against leaderboard, and the two final picks")
     commands.add_parser("leaks", help="look for copies, shared groups and telling metadata; say what each model saw")
     predict = commands.add_parser("predict", help="predict new pictures by the whole ensemble")

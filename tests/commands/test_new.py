@@ -6,14 +6,17 @@ import zipfile
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
 from podium import config
-from podium.commands import new
+from podium.commands import check, new, use
 from podium.contracts.tables import ROWS
 from podium.errors import PodiumError
-from podium.stages import augment, bank, download, ensemble, extract, fit, fold, score, submit
+from podium.layouts.guess_columns import roles
+from podium.layouts.guess_task import answer_of, separator_of
+from podium.stages import augment, bank, download, ensemble, extract, fit, fold, fuse, gather, score, submit
 
 RNG = np.random.default_rng(0)
 
@@ -127,8 +130,117 @@ def flowers():
     return images("photos/daisy/d{}.jpg", range(8)) | images("photos/rose/r{}.jpg", range(8))
 
 
+def skin_lesions():
+    """Several photographs a row, of patients that test does not share, with metadata of both."""
+    lines = [
+        f"m{n // 2},m{n // 2}_{n % 2},p{n // 6},{30 + n // 2 % 7},{['arm', 'leg', 'back'][n % 3]}" for n in range(36)
+    ]
+    asked = [f"m{n // 2},m{n // 2}_{n % 2},p{n // 6},{30 + n // 2 % 7},arm" for n in range(36, 48)]
+    grades = ["benign", "malign", "benign"]
+    return {
+        **images("photos/{}.jpg", [f"m{n // 2}_{n % 2}" for n in range(48)]),
+        "train.csv": table(
+            "lesion,image,patient_id,age,site,diagnosis",
+            [f"{line},{grades[n // 2 % 3]}" for n, line in enumerate(lines)],
+        ),
+        "test.csv": table("lesion,image,patient_id,age,site", asked),
+        "sample_submission.csv": table("lesion,target", [f"m{n},0.5" for n in range(18, 24)]),
+    }
+
+
+def proteins():
+    """A name with a suffix for each colour, and numbers of labels between bars."""
+    names = [f"{n:04x}_{colour}" for n in range(16) for colour in ("green", "red")]
+    asked = [f"{n:04x}_{colour}" for n in range(40, 43) for colour in ("green", "red")]
+    return {
+        **images("train/{}.png", names),
+        **images("test/{}.png", asked),
+        "train.csv": table("Id,Target", [f"{n:04x},{['0', '1|2', '2', '0|1'][n % 4]}" for n in range(16)]),
+        "sample_submission.csv": table("Id,Predicted", [f"{n:04x},0" for n in range(40, 43)]),
+    }
+
+
+def adoption():
+    """One to three photographs a row, numbered."""
+    names = [f"pet{n}-{k}" for n in range(24) for k in range(1, 2 + n % 3)]
+    return {
+        **images("train_images/{}.jpg", [name for name in names if int(name[3:].split("-")[0]) < 18]),
+        **images("test_images/{}.jpg", [name for name in names if int(name[3:].split("-")[0]) >= 18]),
+        "train.csv": table("PetID,Age,AdoptionSpeed", [f"pet{n},{n % 5},{n * 1.5}" for n in range(18)]),
+        "test.csv": table("PetID,Age", [f"pet{n},{n % 5}" for n in range(18, 24)]),
+        "sample_submission.csv": table("PetID,AdoptionSpeed", [f"pet{n},7.5" for n in range(18, 24)]),
+    }
+
+
+def captions():
+    """A text file for each image, in a folder of its own; a label may have a space."""
+    kinds = ["big cat", "small cat", "big dog", "small dog"]
+    return images("data/images/{}.png", range(24)) | {
+        f"data/labels/{n}.txt": f"{kinds[n % 4]}\n".encode() for n in range(24)
+    }
+
+
+def split_folders():
+    """A folder per class for each split."""
+    return {
+        **images("set/train/big cat/{}.jpg", range(9)),
+        **images("set/train/dog/{}.jpg", range(9)),
+        **images("set/train/owl/{}.jpg", range(9)),
+        **images("set/test/big cat/{}.jpg", range(2)),
+        **images("set/test/dog/{}.jpg", range(2)),
+        **images("set/test/owl/{}.jpg", range(2)),
+    }
+
+
+def paths_in_a_table():
+    """Paths below a folder as ids, labels that are two words, and nothing to predict but a part of these."""
+    kinds = ["big cat", "small cat", "big dog", "small dog", "big owl", "small owl"]
+    return {
+        **images("data/cam1/{}.jpg", range(18)),
+        "data/index.csv": table("path,kind", [f"cam1/{n}.jpg,{kinds[n % 6]}" for n in range(18)]),
+    }
+
+
 TABLE = {"kind": "table"}
 CASES = {
+    skin_lesions: (
+        TABLE
+        | {"id": "image", "row": "lesion", "image": "photos/{image}.jpg", "group": "patient_id"}
+        | {"metadata": ["age"], "test": {"table": "test.csv"}},
+        {"kind": "binary", "target": "diagnosis", "positive": "malign"},
+        "log_loss",
+        (18, 6),
+    ),
+    proteins: (
+        TABLE | {"image": ["train/{Id}_green.png", "train/{Id}_red.png"]},
+        {"kind": "multilabel", "target": "Target", "separator": "|"},
+        "f1_micro",
+        (16, 3),
+    ),
+    adoption: (
+        TABLE | {"image": "train_images/{PetID}-*.jpg", "metadata": ["Age"]},
+        {"kind": "regression", "target": "AdoptionSpeed"},
+        "rmse",
+        (18, 6),
+    ),
+    captions: (
+        {"kind": "label_files", "images": "data/images/{name}.*", "labels": "data/labels/{name}.txt"},
+        {"kind": "multiclass", "target": "label"},
+        "accuracy",
+        (18, 6),
+    ),
+    split_folders: (
+        {"kind": "files", "images": "set/train/{label}/{name}.*"},
+        {"kind": "multiclass", "target": "label"},
+        "accuracy",
+        (27, 6),
+    ),
+    paths_in_a_table: (
+        TABLE | {"table": "data/index.csv", "image": "data/{path}"},
+        {"kind": "multiclass", "target": "kind"},
+        "accuracy",
+        (14, 4),
+    ),
     dogs_vs_cats: (
         {"kind": "files", "images": "train.zip#train/{label}.{number}.*", "test": {"images": "test.zip#test/{id}.jpg"}},
         {"kind": "binary", "target": "label", "positive": "dog"},
@@ -199,27 +311,20 @@ def test_a_layout_is_guessed(root, case, capsys):
     labels = rows.filter(regex=r"^y(_\d+)?$")
     assert labels[rows["split"] == "train"].notna().all(axis=None)
     assert labels[rows["split"] == "test"].isna().all(axis=None)
+    assert config.load_params(config.paths.RECIPES / "my-files.yaml").competition == "my-files"
     out = capsys.readouterr().out
     assert "competitions/my-files.yaml is written; look through it" in out
     assert "not known: metric" in out
     assert "quarantined" not in out
 
 
-PARAMS = """
-competition: files
-seed: 1
-limit: null
-folds: {{scheme: {scheme}, k: 2, repeats: 1, file: null}}
-views: {{train: [identity], test: [identity]}}
-backbones: {{colour: {{network: color_histogram}}}}
-members: {{one: {{backbone: colour, head: {head}, metadata: {metadata}}}}}
-fusions: {{}}
-finetunes: {{}}
-imports: {{predictions: {{}}, features: {{}}}}
-ensemble: {{method: mean}}
-submission: {{clip: null}}
-"""
 SUBMITTED = {
+    skin_lesions: r"m18,0\.\d+",
+    proteins: r"0028,[0-2|]*",
+    adoption: r"pet18,\d+\.\d+",
+    captions: r"\d+,(big|small) (cat|dog)",
+    split_folders: r"test/big cat/0,(big cat|dog|owl)",
+    paths_in_a_table: r"cam1/\d+\.jpg,(big|small) (cat|dog|owl)",
     dogs_vs_cats: r"1,0\.\d+",
     plant_pathology: r"Test_0(,0\.\d+){4}",
     dog_breed: r"012c(,[\d.e-]+){120}",
@@ -232,21 +337,26 @@ SUBMITTED = {
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
-def test_a_guess_leads_to_a_submission(root, case, monkeypatch):
-    """All stages run on what was guessed, and the gate lets the submission through: a competitor's first hour."""
+def test_a_draft_leads_to_a_submission(root, case, monkeypatch):
+    """Every stage runs on both drafts as they are, and the gate lets the submission through: a first hour."""
     monkeypatch.setenv("PODIUM_CACHE", str(root / "cache"))
     put(root / "files", case())
     new.run("files")
-    kind = config.load_competition("files").task.kind
-    params = PARAMS.format(
-        scheme={"regression": "binned", "multilabel": "multilabel"}.get(kind, "stratified"),
-        head="ridge" if kind == "regression" else "logistic",
-        metadata="true" if case is pawpularity else "false",
-    )
-    (root / "params.yaml").write_text(params)
+    use.run("files")
     loaded = config.load()
-    for stage, *name in ([fold], [augment], [extract, "colour"], [fit, "one"], [bank], [ensemble], [submit], [score]):
-        stage.run(loaded, *name)
+    for stage in (fold, augment):
+        stage.run(loaded)
+    for stage, names in (
+        (extract, loaded.params.backbones),
+        (fit, loaded.params.members),
+        (gather, loaded.params.fusions),
+        (fuse, loaded.params.fusions),
+    ):
+        for name in names:
+            stage.run(loaded, name)
+    for stage in (bank, ensemble, submit, score):
+        stage.run(loaded)
+    check.run(loaded, None)
     header, first, *_ = (root / "submissions/files.csv").read_text().splitlines()
     assert re.fullmatch(SUBMITTED[case], first)
     assert header == (root / "data/files/sample_submission.csv").read_text().splitlines()[0]
@@ -298,9 +408,87 @@ def test_neither_a_folder_nor_a_name(root, what):
         new.run(what)
 
 
-def test_files_that_tell_no_labels(root):
-    """What is missing is said, and no YAML is written that could not work."""
+def test_files_that_tell_no_labels(root, capsys):
+    """What is missing stands as a question in the draft."""
     put(root / "files", images("{}.jpg", ["a", "b"]))
-    with pytest.raises(PodiumError, match="no layout could be guessed: 'layout: no table, folder or file name tells"):
-        new.run("files")
-    assert not config.paths.competition("files").exists()
+    new.run("files")
+    text = config.paths.competition("files").read_text()
+    assert "# ? layout: no table, folder or file name tells the labels; where are they?\nlayout:" in text
+    assert "# ? task: what is to be predicted?\ntask:" in text
+    assert "not known: layout: no table" in capsys.readouterr().out
+
+
+def voc(n):
+    return f"<annotation><filename>{n}.jpg</filename><object><name>dog</name><bndbox/></object></annotation>".encode()
+
+
+QUESTIONS = {
+    "boxes": (
+        images("JPEGImages/{}.jpg", range(6)) | {f"Annotations/{n}.xml": voc(n) for n in range(6)},
+        "task: 6 .xml files hold boxes (VOC XML), and boxes are a task of their own",
+    ),
+    "yolo": (
+        images("images/{}.jpg", range(6)) | {f"labels/{n}.txt": b"0 0.5 0.5 0.25 0.2\n" for n in range(6)},
+        "task: 6 .txt files hold boxes (YOLO text), and boxes are a task of their own",
+    ),
+    "masks": (
+        images("images/{}.png", range(6))
+        | {"train.csv": table("ImageId,EncodedPixels", [f"{n}.png,1 3 10 {n + 2}" for n in range(6)])},
+        "task: EncodedPixels holds run-length encoded masks",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", QUESTIONS)
+def test_marks_inside_of_images_are_asked_about(root, case, capsys):
+    """No row has one answer there: the draft says what the files hold, in one line."""
+    files, question = QUESTIONS[case]
+    put(root / "files", files)
+    new.run("files")
+    assert question in capsys.readouterr().out
+    assert f"# ? {question}" in config.paths.competition("files").read_text()
+
+
+@pytest.mark.parametrize(
+    ("labels", "separator"),
+    [
+        (["big cat", "small cat", "big dog", "small dog"], None),
+        (["big cat", "small cat", "huge cat", "big dog", "small dog", "huge dog", "big owl", "small owl", "cat"], None),
+        (["new york", "new delhi", "york"], None),
+        (["clear", "clear primary", "primary road", "haze primary", "cloudy"], " "),
+        (["a b", "b a", "a", "b"], " "),
+        (["a|b", "b|c", "a"], "|"),
+        (["red, round", "round, blue", "blue"], ", "),
+        (["cat", "dog"], None),
+    ],
+)
+def test_lists_of_labels_and_labels_of_several_words(labels, separator):
+    """A word of a name keeps its place; one of a list does not."""
+    assert separator_of(labels) == separator
+
+
+def test_a_sample_of_one_name_is_no_list():
+    """`big cat` in the sample never makes MAP@2."""
+    values = pd.DataFrame({"kind": ["big cat", "small cat", "big dog"] * 5})
+    answer = answer_of(values, "kind", ["kind"], pd.Series(["big cat"] * 4))
+    assert answer.task == {"kind": "multiclass", "target": "kind"}
+    assert answer.metric == "accuracy"
+    assert any("'big cat' one label" in question for question in answer.questions)
+
+
+def test_time_and_groups_are_told_from_metadata():
+    """By the values of test: all later, none in common, or some."""
+    n = np.arange(40)
+    train = pd.DataFrame(
+        {
+            "taken": [f"2020-01-{1 + k % 28:02d}" for k in n],
+            "farm": [f"f{k // 8}" for k in n],
+            "age": (n % 7).astype(str),
+            "note": [f"text {k}" for k in n],
+            "label": (n % 2).astype(str),
+        }
+    )
+    test = train.drop(columns="label").assign(taken="2020-03-01", farm="f9", note="text")
+    found = roles(train, test, ["label"])
+    assert (found.target, found.group, found.time, found.metadata) == ("label", "farm", "taken", ("taken", "age"))
+    assert roles(train, test.assign(farm="f1"), ["label"]).group is None

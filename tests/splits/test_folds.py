@@ -117,12 +117,47 @@ def test_only_training_rows_are_dealt():
     assert set(made.table["row_id"]) - set(made.assigned["row_id"]) == set(rows["row_id"][5:10])
 
 
-def test_too_few_rows_of_a_class():
-    """One line names the class by its label, its rows and the folds."""
-    rows = rows_of([0] * 20 + [1] * 3)
-    rows.attrs["labels"] = ["cat", "dog"]
-    with pytest.raises(PodiumError, match=r"class 'dog' has 3 training rows, fewer than folds\.k: 5"):
-        folds.make(rows, "stratified", 5)
+def test_rare_classes():
+    """A class of one row is trained on in every fold and predicted in none; one of two is in two folds."""
+    rows = rows_of([0] * 20 + [1] * 2 + [2])
+    rows.attrs["labels"] = ["cat", "dog", "owl"]
+    made = folds.make(rows, "stratified", 5, repeats=2)
+    folds.check(made, rows, 5, "params.yaml")
+    cats_and_dogs, dogs, owl = set(rows["row_id"][:22]), rows["row_id"][20:22], rows["row_id"][22]
+    assert made.assigned.query("repeat == 0").set_index("row_id")["fold"][dogs].nunique() == 2
+    found = list(folds.splits(made, rows))
+    assert len(found) == 10
+    for split in found:
+        assert owl in split.train
+        assert set(split.valid) <= cats_and_dogs
+    assert sum(len(split.valid) for split in found) == 2 * 22
+
+
+@pytest.mark.parametrize("scheme", ["stratified", "stratified_group", "time"])
+def test_one_fold_alone(scheme):
+    """It is the very split of the whole table, extra rows and earlier folds included."""
+    group = [f"g{n // 2}" for n in range(40)]
+    rows = rows_of(np.arange(40) % 2, group=group, meta_day=[str(n // 4) for n in range(40)])
+    rows.loc[36:, "split"] = "extra"
+    made = folds.make(rows, scheme, 4, time="day")
+    whole = {split.fold: split for split in folds.splits(made, rows)}
+    for fold, expected in whole.items():
+        [found] = folds.splits(folds.only(made, fold), rows)
+        assert (found.repeat, found.fold) == (0, fold)
+        assert found.train.tolist() == expected.train.tolist()
+        assert found.valid.tolist() == expected.valid.tolist()
+    with pytest.raises(PodiumError, match=r"--fold 7: choose one of: "):
+        folds.only(made, 7)
+
+
+def test_a_class_of_one_group():
+    """The whole group is trained on, so that no row of it is predicted by a model that saw its company."""
+    rows = rows_of([0, 1] * 10 + [0, 2, 2], group=[str(n) for n in range(20)] + ["g", "g", "g"])
+    rows.attrs["labels"] = ["cat", "dog", "owl"]
+    made = folds.make(rows, "stratified_group", 4)
+    assert folds.lone_groups(rows) == ["g"]
+    for split in folds.splits(made, rows):
+        assert set(rows["row_id"][20:]) <= set(split.train)
 
 
 def test_a_scheme_that_does_not_fit_the_competition():

@@ -1,6 +1,7 @@
 """finetune on disk: from images and folds to predictions, features and curves by id."""
 
 import hashlib
+import re
 
 import cv2
 import numpy as np
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 
 from podium import paths, plugins
+from podium.commands import try_fold, tune
 from podium.config import Competition, Config, Params
 from podium.contracts import features, models
 from podium.contracts.folds import FoldTable
@@ -16,6 +18,7 @@ from podium.contracts.scores import Scores
 from podium.contracts.tables import IMAGES, ROWS
 from podium.errors import PodiumError
 from podium.fitting.fit_inputs import FitInputs
+from podium.fitting.scoring import Submission
 from podium.imaging.views import Views
 from podium.splits.folds import make
 from podium.stages import augment, finetune
@@ -262,3 +265,35 @@ def test_tensorboard_gets_its_files_on_request(given, monkeypatch, tmp_path):
     monkeypatch.setenv("PODIUM_TENSORBOARD", str(tmp_path / "board"))
     finetune.run(make_config(epochs=1), "tiny")
     assert len(list((tmp_path / "board").glob("*/events*"))) == 3
+
+
+def scored_config(**spec):
+    """The configuration with a metric."""
+    params = make_config(**spec).params.model_copy(update={"submission": Submission()})
+    competition = Competition.model_construct(task=Task(target="x"), metric="log_loss", metrics=())
+    return Config.model_construct(params=params, competition=competition)
+
+
+def test_one_fold_is_tried_and_kept(given, monkeypatch, capsys):
+    """Its score is the whole run's for these rows, nothing is written, and the run after it trains the other folds."""
+    config = scored_config(epochs=3)
+    try_fold.run(config, "tiny", 1, [])
+    tried = float(re.search(r"fold 1: log_loss ([\d.]+) ±", capsys.readouterr().out)[1])
+    assert not any(path.exists() for path in OUTPUTS)
+    finetune.run(config, "tiny")
+    assert "2 of 3 networks trained" in capsys.readouterr().out
+    table = Scores.read(paths.predictions("toy", "tiny")).table().merge(given, on="row_id", validate="1:1")
+    ours = table[table["row_id"].map(folds_of()) == 1]
+    loss = -np.log(np.where(ours["y"] == 1, ours["p_0"], 1 - ours["p_0"]))
+    assert tried == pytest.approx(loss.mean(), abs=1e-4)
+
+
+def test_rates_are_tuned_on_one_fold(given, capsys):
+    """A far too small rate loses to another; the file gets it, and a second run begins with what won."""
+    paths.PARAMS.write_text("members: {}\nfusions: {}\nfinetunes:\n  tiny: {epochs: 2, learning_rate: 0.0001}\n")
+    tune.run(scored_config(epochs=2, learning_rate=1e-4), "tiny", 3)
+    rate = float(re.search(r"learning_rate: ([\de.-]+)", paths.PARAMS.read_text())[1])
+    assert rate > 1e-4
+    assert "tiny has the best settings now" in capsys.readouterr().out
+    tune.run(scored_config(epochs=2, learning_rate=rate), "tiny", 1)
+    assert "4 trials" in capsys.readouterr().out

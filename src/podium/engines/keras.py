@@ -43,7 +43,7 @@ class Engine(engines.Engine):
         return f"keras {version('keras')}, {backend} {version(backend)}"
 
     def __init__(self, build: Callable[[], Any], *, batch: int, px: int, precision: str, exported: Path) -> None:  # noqa: ARG002
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         with policy(precision):
             self._model = build()
 

@@ -96,13 +96,18 @@ def per_label(data: Training, fit: Fit) -> Fitted:
 def calibrated(data: Training, fit: Fit, parts: int) -> Fitted:
     """Turn a model's decisions into probabilities, by decisions for training rows that the model did not see.
 
-    They come from models of `parts` inner folds; the model that predicts is fitted on all rows.
+    They come from models of `parts` inner folds; the model that predicts is fitted on all rows. Rows of a class that is
+    in one part only are left out of none, and their decisions are those of this last model.
     """
     part = folds.inner(data.y, data.group, parts, data.seed, is_value=False)
-    unseen = np.empty((len(data.x), data.n_outputs))
-    for i in range(parts):
+    for label in np.unique(data.y):
+        if len(np.unique(part[data.y == label])) == 1:
+            part[data.y == label] = -1
+    model = fit(data)
+    unseen = model.predict(data.x).astype(np.float64)
+    for i in np.unique(part[part >= 0]):
         unseen[part == i] = fit(data.of(part != i)).predict(data.x[part == i])
-    return Chain((fit(data), calibration(data, unseen)))
+    return Chain((model, calibration(data, unseen)))
 
 
 def calibration(data: Training, unseen: np.ndarray) -> Platt:

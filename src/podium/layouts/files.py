@@ -34,13 +34,14 @@ class Layout(Base, Part):
     def read(self, folder: Path) -> Listing:
         """Return the listing; raises PodiumError naming the key and an image that does not fit."""
         with Raw(folder) as raw:
-            parts = [_read(raw, self, "train", "layout")]
+            parts = [read_part(raw, self, "train", "layout")]
             if self.test:
-                parts.append(_read(raw, self.test, "test", "layout.test"))
+                parts.append(read_part(raw, self.test, "test", "layout.test"))
         return Listing.joined(parts)
 
 
-def _read(raw: Raw, part: Part, split: str, key: str) -> Listing:
+def read_part(raw: Raw, part: Part, split: str, key: str) -> Listing:
+    """Return the images that fit a part's pattern; raises PodiumError that opens with `key`."""
     table = matched(part.images, raw, f"{key}.images")
     ids = fill(part.id, table, f"{key}.id")
     rows = fill(part.row, table, f"{key}.row") if part.row else ids

@@ -1,7 +1,8 @@
 """One line per image or row in a table: its id, its file and whatever else is known of it."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import pandas as pd
 from pydantic import model_validator
@@ -10,7 +11,7 @@ from podium.errors import PodiumError, preview
 from podium.frozen import Frozen
 from podium.layouts import Layout as Base
 from podium.layouts import Listing, listing
-from podium.layouts.templates import fill, located
+from podium.layouts.templates import expanded, fill, is_open, located
 from podium.storage import csv_table
 from podium.storage.raw import Raw
 
@@ -20,8 +21,9 @@ class Part(Frozen):
 
     `table` is a source: a file or `archive#member`; `columns` names the columns of one without a header. `id` and
     `image` are templates over the columns (`train/{id}.jpg`, `{path.stem}`), or a column's name. An image is a source
-    too, and may end in `.*`. Where a row has several images, either each line names several (`image` is a list), or
-    several lines belong to one row (`row` is the template of its id, and `id` of the image's).
+    too, and may end in `.*`. Where a row has several images, either each line names several (`image` is a list, or
+    has a `*` that stands for any text without a slash: `photos/{id}-*.jpg`), or several lines belong to one row (`row`
+    is the template of its id, and `id` of the image's).
     """
 
     table: str
@@ -33,13 +35,19 @@ class Part(Frozen):
     id: str = "id"
     """The image's id: a template over the columns, or one of them."""
     image: str | tuple[str, ...] | None = None
-    """The image's source, or several: templates over the columns; may end in `.*`. Null: rows have no images."""
+    """The image's source, or several: templates over the columns; `*` stands for any text. Null: no images."""
     row: str | None = None
     """The template of the row's id where several lines belong to one row."""
 
 
+_INHERITED = ("id", "image", "row", "separator")
+
+
 class TestPart(Part):
-    """A table of rows to predict. A sample submission has made-up labels, so none are read unless `labelled`."""
+    """A table of rows to predict; `id`, `image`, `row` and `separator` that it leaves out are those of the layout.
+
+    A sample submission has made-up labels, so none are read unless `labelled`.
+    """
 
     labelled: bool = False
     """Whether the table has the labels, which then are held out."""
@@ -50,6 +58,14 @@ class Layout(Base, Part):
 
     test: TestPart | None = None
     """The table of the rows to predict, where the competition has one."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _inherit(cls, read: Any) -> Any:
+        """Give `test` what it leaves out."""
+        if isinstance(read, Mapping) and isinstance(read.get("test"), Mapping):
+            return {**read, "test": {key: read[key] for key in _INHERITED if key in read} | dict(read["test"])}
+        return read
 
     @model_validator(mode="after")
     def _agree_on_images(self) -> Self:
@@ -90,6 +106,8 @@ def _read(raw: Raw, part: Part, split: str, key: str) -> Listing:
     rows = fill(part.row, table, f"{part.table}: {key}.row") if part.row else ids
     templates = (part.image,) if isinstance(part.image, str) else part.image or ()
     several = len(templates) > 1
+    if len(templates) == 1 and is_open(templates[0]):
+        return listing(_open(raw, templates[0], table, ids, rows, f"{part.table}: {key}.image"), table, rows, split)
     images = [
         pd.DataFrame(
             {
@@ -103,3 +121,14 @@ def _read(raw: Raw, part: Part, split: str, key: str) -> Listing:
     ]
     none = pd.DataFrame(columns=["image_id", "row_id", "source"], dtype="str")
     return listing(pd.concat(images or [none], ignore_index=True), table, rows, split)
+
+
+def _open(raw: Raw, template: str, table: pd.DataFrame, ids: list[str], rows: list[str], where: str) -> pd.DataFrame:
+    """Return the images of a template that fits any number of them."""
+    found = expanded(fill(template, table, where), raw, where)
+    lines = [
+        (f"{image_id}/{place}", row_id, source)
+        for image_id, row_id, sources in zip(ids, rows, found, strict=True)
+        for place, source in enumerate(sources)
+    ]
+    return pd.DataFrame(lines, columns=["image_id", "row_id", "source"], dtype="str")

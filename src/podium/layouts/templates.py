@@ -1,6 +1,7 @@
 """Templates such as `train/{label}/{id}.jpg`: filled from a table's cells, or read backwards from file names."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 from string import Formatter
@@ -67,6 +68,35 @@ def located(sources: Iterable[str], raw: Raw) -> list[str]:
     return [
         source if source in raw or len(found := known.get(source.casefold(), [])) != 1 else found[0] for source in asked
     ]
+
+
+def is_open(template: str) -> bool:
+    """Tell whether a template may fit any number of images: it has a `*` beside that of the extension."""
+    return "*" in template.removesuffix(_ANY_SUFFIX)
+
+
+def expanded(sources: Iterable[str], raw: Raw, where: str) -> list[list[str]]:
+    """Return the images that each source with a `*` stands for, sorted; `*` takes no slash or `#`.
+
+    A source that fits none stays as it is: it will be quarantined as missing. Raises PodiumError where two of them
+    fit one image.
+    """
+    images = sorted(source for source in raw.sources() if source.lower().endswith(SUFFIXES))
+    found, owner = [], dict[str, str]()
+    for source in sources:
+        before, _, after = source.partition("*")
+        pattern = re.compile(f"[^/#]*?{'[^/#]*?'.join(map(re.escape, after.split('*')))}", re.IGNORECASE)
+        own = []
+        for image in images[bisect_left(images, before) :]:
+            if not image.startswith(before):
+                break
+            if pattern.fullmatch(image, len(before)):
+                own.append(image)
+        for image in own:
+            if owner.setdefault(image, source) != source:
+                raise PodiumError(f"{where}: both {owner[image]} and {source} fit {image}; name the images one by one")
+        found.append(own or [source])
+    return found
 
 
 def matched(template: str, raw: Raw, where: str) -> pd.DataFrame:

@@ -56,7 +56,8 @@ def make(
       (after Sechidis et al. 2011); group and stratified_group insist that groups are named.
     - time: consecutive folds by the metadata column `time`, numbers or dates; a fold is predicted from earlier ones.
 
-    Raises PodiumError where a class has fewer rows than there are folds.
+    A class whose rows are all of one group could be predicted by no model that knows it: its rows, with their group,
+    are trained on in every fold (`ALWAYS`) and predicted in none.
     """
     everyone, rows = rows, _training_rows(rows)
     if rows["group"].nunique() < k:
@@ -65,10 +66,28 @@ def make(
         raise PodiumError(f"folds.scheme: {scheme} needs a group, and the competition names none")
     if scheme == "time":
         return grouped(_by_time(rows, time, k), everyone, scheme)
-    strata, group = _strata(rows, scheme, k), pd.factorize(rows["group"], sort=True)[0]
+    is_alone = rows["group"].isin(lone_groups(rows))
+    alone, rows = rows.loc[is_alone, "row_id"], rows[~is_alone].reset_index(drop=True)
+    if rows["group"].nunique() < k:
+        raise PodiumError(f"folds.k: {k} folds need as many groups of rows, beside the classes of one group")
+    strata, group = _strata(rows, scheme), pd.factorize(rows["group"], sort=True)[0]
     dealt = [deal(strata, group, k, np.random.default_rng([seed, repeat])) for repeat in range(repeats)]
     tables = [pd.DataFrame({"row_id": rows["row_id"], "repeat": i, "fold": fold}) for i, fold in enumerate(dealt)]
+    tables += [pd.DataFrame({"row_id": alone, "repeat": i, "fold": ALWAYS}) for i in range(repeats)]
     return grouped(pd.concat(tables, ignore_index=True), everyone, scheme)
+
+
+def lone_groups(rows: pd.DataFrame) -> list[str]:
+    """Return the groups that hold all training rows of a class: a row, mostly.
+
+    `rows.attrs["labels"]` names the classes; without them, or where targets are no classes, there are none.
+    """
+    rows_of = _training_rows(rows)
+    labels = rows.attrs.get("labels") or []
+    if len(labels) < 2 or "y" not in rows or rows.attrs.get("has_files"):  # noqa: PLR2004  # a class needs another
+        return []
+    groups = rows_of.groupby("y")["group"].agg(["nunique", "first"])
+    return sorted(set(groups.loc[groups["nunique"] == 1, "first"]))
 
 
 def grouped(table: pd.DataFrame, rows: pd.DataFrame, scheme: FoldScheme) -> FoldTable:
@@ -87,11 +106,11 @@ def check(folds: FoldTable, rows: pd.DataFrame, k: int, where: str) -> FoldTable
     with `where` and names the first bad ids.
     """
     everyone, rows = rows, _training_rows(rows).set_index("row_id")
-    assigned = folds.assigned
+    assigned, always = folds.assigned, set(folds.table.loc[folds.table["fold"] == ALWAYS, "row_id"])
     if unknown := sorted(set(assigned["row_id"]) - set(rows.index)):
         raise PodiumError(f"{where}: no training row has row_id {preview(unknown)}")
     for repeat, table in assigned.groupby("repeat"):
-        if lacking := sorted(set(rows.index) - set(table["row_id"])):
+        if lacking := sorted(set(rows.index) - set(table["row_id"]) - always):
             raise PodiumError(f"{where}: repeat {repeat} has no fold for row_id {preview(lacking)}")
         if (found := sorted(table["fold"].unique().tolist())) != list(range(k)):
             raise PodiumError(f"{where}: repeat {repeat} has folds {found}; folds.k: {k} asks for 0 to {k - 1}")
@@ -125,6 +144,21 @@ def splits(folds: FoldTable, rows: pd.DataFrame) -> Iterator[Split]:
             yield Split(int(repeat), int(fold), ids[is_known & (part["weight"].to_numpy() > 0)], ids[is_valid])
 
 
+def only(folds: FoldTable, fold: int) -> FoldTable:
+    """Return folds of which `splits` yields one alone, of the first repeat, with the very rows that it had.
+
+    Raises PodiumError for a fold that is never predicted.
+    """
+    table = folds.table[folds.table["repeat"] == folds.table["repeat"].min()]
+    numbers = sorted(set(table["fold"]) - {ALWAYS})
+    predicted = numbers[1:] if folds.scheme == "time" else numbers
+    if fold not in predicted:
+        raise PodiumError(f"--fold {fold}: choose one of: {', '.join(map(str, predicted))}")
+    if folds.scheme == "time":
+        table = table[table["fold"] <= fold]
+    return FoldTable(table.assign(fold=table["fold"].where(table["fold"] == fold, ALWAYS)), "plain")
+
+
 def full(rows: pd.DataFrame) -> np.ndarray:
     """Return the sorted ids that a model of all rows is trained on: train and extra rows whose weight is not 0."""
     is_trained = rows["split"].isin(["train", "extra"]) & (rows["weight"] > 0)
@@ -144,7 +178,7 @@ def _target_columns(rows: pd.DataFrame) -> list[str]:
     return [name for name in rows.columns if name == "y" or name.startswith("y_")]
 
 
-def _strata(rows: pd.DataFrame, scheme: FoldScheme, k: int) -> np.ndarray:
+def _strata(rows: pd.DataFrame, scheme: FoldScheme) -> np.ndarray:
     """Return `(n, s)` 0/1: what each fold should hold an equal share of."""
     y = rows[_target_columns(rows)].to_numpy()
     if scheme in {"plain", "group"}:
@@ -154,23 +188,11 @@ def _strata(rows: pd.DataFrame, scheme: FoldScheme, k: int) -> np.ndarray:
     if y.shape[1] > 1:
         raise PodiumError(f"folds.scheme: {scheme} needs one target and there are {y.shape[1]}; choose multilabel")
     codes, names = pd.factorize(_binned(y[:, 0]) if scheme == "binned" else y[:, 0], sort=True)
-    counts = np.bincount(codes)
-    if scheme != "binned" and counts.min() < k:
-        label = _label(rows, names[counts.argmin()])
-        raise PodiumError(
-            f"folds.scheme: {scheme}: class {label} has {counts.min()} training rows, fewer than folds.k: {k};"
-            " choose a smaller k, or plain (binned for a regression target)"
-        )
     return np.eye(len(names))[codes]
 
 
 def _binned(y: np.ndarray) -> np.ndarray:
     return np.asarray(pd.qcut(y, _BINS, labels=False, duplicates="drop"))
-
-
-def _label(rows: pd.DataFrame, code: float) -> str:
-    labels = [] if rows.attrs.get("has_files") else rows.attrs.get("labels") or []  # else `y` is no class
-    return repr(labels[int(code)]) if int(code) < len(labels) else f"{code:g}"
 
 
 def deal(strata: np.ndarray, group: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:

@@ -1,6 +1,7 @@
 """prepare: raw data -> tables of images and rows, targets, the sample submission, the solution and the audit."""
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -21,8 +22,22 @@ from podium.storage.files import atomic_folder, write_json
 from podium.tasks import Encoded
 
 
-def run(config: Config) -> None:
-    """Read the layout, hold out and limit rows, open every image once, and write the tables."""
+@dataclass(frozen=True)
+class Listed:
+    """What the tables and file names say, before any image is opened.
+
+    `rows` is the Rows table, limited, with every target that is known; `sample` is the whole sample submission.
+    """
+
+    listing: Listing
+    encoded: Encoded
+    rows: pd.DataFrame
+    unlabelled: pd.Series
+    sample: pd.DataFrame
+
+
+def listed(config: Config) -> Listed:
+    """Read the layout, hold out and limit rows; raises PodiumError that names the file and the key at fault."""
     name, competition = config.params.competition, config.competition
     raw, where, task = paths.raw(name), str(paths.competition(name)), config.competition.task
     listing = competition.layout.read(raw)
@@ -35,7 +50,15 @@ def run(config: Config) -> None:
         raise PodiumError(f"{where}: layout: not one row has a label to train on")
     task.require_classes(rows, where)
     sample = competition.submission.table(raw, set(rows.loc[rows["split"] == "test", "row_id"]), task.sample_cell)
-    rows = _limited(rows, encoded, config.params.limit)
+    return Listed(listing, encoded, _limited(rows, encoded, config.params.limit), unlabelled, sample)
+
+
+def run(config: Config) -> None:
+    """Read the layout, hold out and limit rows, open every image once, and write the tables."""
+    name, competition = config.params.competition, config.competition
+    raw, where, task = paths.raw(name), str(paths.competition(name)), config.competition.task
+    found = listed(config)
+    listing, encoded, rows = found.listing, found.encoded, found.rows
     wanted = listing.images[listing.images["row_id"].isin(rows["row_id"])]
     images, quarantined = open_images(wanted, raw, competition.layout.max_megapixels)
     _require_readable(quarantined, wanted, listing, competition.layout, raw, where)
@@ -50,9 +73,9 @@ def run(config: Config) -> None:
     about = {"labels": encoded.labels, "task": task.kind, "has_files": encoded.files is not None}
     ROWS.write(rows, paths.data(name, "rows.parquet"), about)
     _write_metadata(rows, paths.features(name, METADATA))
-    csv_table.write(sample, paths.data(name, "sample_submission.csv"))
-    found = audit(rows, images, quarantined, unlabelled) | unused_images(raw, listing.images)
-    write_json(found, paths.data(name, "audit.json"))
+    csv_table.write(found.sample, paths.data(name, "sample_submission.csv"))
+    facts = audit(rows, images, quarantined, found.unlabelled) | unused_images(raw, listing.images)
+    write_json(facts, paths.data(name, "audit.json"))
 
 
 def _require_readable(
@@ -86,6 +109,8 @@ def _rows(found: pd.DataFrame, encoded: Encoded, competition: Competition, where
     rows = found[["row_id", "split"]].join(encoded.columns)
     rows["weight"] = pd.to_numeric(found[layout.weight], errors="coerce") if layout.weight else 1.0
     rows["group"] = found[layout.group] if layout.group else rows["row_id"]
+    # A table of test rows need not name groups, which only matter where rows are split.
+    rows["group"] = rows["group"].mask(rows["group"].isna() & (rows["split"] == "test"), rows["row_id"])
     rows = rows.join(found[list(layout.metadata)].add_prefix(PREFIX))
     if competition.holdout:
         rows["split"] = _held_out(found, rows["group"], competition, where)

@@ -23,7 +23,7 @@ class Model:
 
     def __init__(self, encoder: Encoder, output: Callable[[], Output], seed: int) -> None:
         """Build the network; `output` is called once Keras is seeded, for its layers draw their weights."""
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         import keras
 
         _repeatable(keras, seed)
