@@ -22,14 +22,14 @@ ROOT = Path(__file__).parents[2]
 # stored form changes its schema version.
 NOT_TRACKED = {"cli", "config", "plugins", "paths", "errors", "frozen", "contracts", "storage"}
 # Rooms that a stage depends on as a whole: their modules are chosen by params, or change together.
-WHOLE = {"sources", "layouts", "tasks", "heads", "ensembles", "engines", "backbones", "training"}
+WHOLE = {"sources", "layouts", "tasks", "heads", "ensembles", "engines", "backbones", "training", "teaching"}
 
 # Stages that run every time: no dependency decides whether they are stale.
 ALWAYS = {"scan"}
 TRACKED = [stage for stage in STAGES if stage not in ALWAYS]
 
 # Stages that read names from params, and no setting.
-MANIFESTS = {"gather", "bank"}
+MANIFESTS = {"gather", "enlist", "bank"}
 
 # A plug-in comes to a stage as a value of the config rather than by an import: the param that holds it tells.
 PLUGINS = {
@@ -39,6 +39,7 @@ PLUGINS = {
     "ensemble": "ensembles",
     "members.${key}": "heads",
     "fusions.${key}": "heads",
+    "students.${key}": "heads",
 }
 
 
@@ -76,7 +77,7 @@ def start(stage, definition):
     """Return the modules where a stage's imports begin: its own, its plug-ins', and those of its settings."""
     return {
         f"podium.stages.{stage}",
-        *(f"podium.{kind}" for kind in _plugins(definition)),
+        *(f"podium.{kind}" for kind in _plugins(definition) if stage not in MANIFESTS),
         *(_settings(definition) if stage not in MANIFESTS else ()),
     }
 
@@ -202,6 +203,8 @@ def test_params_are_those_that_the_stage_reads(stages, stage, workspace, monkeyp
         workspace.add_imports()
     if STAGES[stage] == "finetunes":
         workspace.add_finetune()
+    if STAGES[stage] == "students":
+        workspace.add_student()
     config = config_module.load()
     read = set()
     recorded = type("Recorded", (), {})()
