@@ -281,7 +281,7 @@ def _student(spec: Any, where: str, backbones: Mapping[str, Any]) -> Student:
     if read.get("member") is not None:
         fused = isinstance(read["member"], Mapping) and "backbones" in read["member"]
         read["member"] = _member(read["member"], f"{where}.member", backbones, fused=fused)
-    student: Student = _validated(Student, read, f"{where}.")
+    student: Student = _validated(Student, read, where)
     return student
 
 

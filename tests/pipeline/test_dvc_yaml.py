@@ -205,6 +205,7 @@ def test_params_are_those_that_the_stage_reads(stages, stage, workspace, monkeyp
         workspace.add_finetune()
     if STAGES[stage] == "students":
         workspace.add_student()
+        assert workspace.call("podium", "enlist", "pupil").returncode == 0
     config = config_module.load()
     read = set()
     recorded = type("Recorded", (), {})()

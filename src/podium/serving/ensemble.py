@@ -104,7 +104,7 @@ class _Bank:
         name, self.scoring, self.params = config.params.competition, scoring(config), config.params
         task, data = self.scoring.task, Dataset(paths.dataset(name))
         manifest = paths.data(name, "bank.json")
-        self.bank = read_bank(manifest, self.params.predictions, task.predictions)
+        self.bank = read_bank(manifest, task.predictions)
         ids = self.bank.train_ids
         self.y, self.weight = task.truth(data, ids), data.weight(ids)
         self.folds = FoldTable.read(data.folder).matrix(ids)

@@ -43,6 +43,8 @@ def run(config: Config, name: str) -> None:
 def _check(competition: str, name: str) -> None:
     """Raise PodiumError where a features file is not the one that was enlisted."""
     manifest = paths.teachers(competition, name, "features")
+    if not manifest.exists():
+        raise PodiumError(f"{manifest}: there is no such file; run `dvc repro`")
     for backbone, expected in json.loads(manifest.read_text(encoding="utf-8")).items():
         path = paths.features(competition, backbone)
         if not path.exists() or digest(path) != expected:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 
 from podium import paths, plugins
 from podium.contracts.blends import Blend
@@ -41,9 +40,7 @@ class Members:
     def read(self, name: str, student: Student, inputs: FitInputs) -> Teachers:
         """Return the teachers of the student of this name; raises PodiumError for one that may have seen a fold."""
         where = f"{paths.PARAMS}: students.{name}.teachers"
-        bank = read_bank(
-            paths.teachers(self.competition, name, "predictions"), partial(paths.predictions, self.competition), Scores
-        )
+        bank = read_bank(paths.teachers(self.competition, name, "predictions"), Scores)
         readable = inputs.data.rows[inputs.data.rows["row_id"].isin(bank.train_ids)]
         for teacher in bank.names:
             require_blind(paths.models(self.competition, teacher), inputs.folds, readable, f"{where}: {teacher}")

@@ -79,7 +79,7 @@ def _panels(config: Config) -> Panels:
 def _results(config: Config, members: list[str]) -> Results:
     name, scoring = config.params.competition, scoring_of(config)
     task, data = scoring.task, Dataset(paths.dataset(name))
-    bank = read_bank(paths.data(name, "bank.json"), config.params.predictions, task.predictions)
+    bank = read_bank(paths.data(name, "bank.json"), task.predictions)
     ids = bank.train_ids
     positions = pd.DataFrame({"row_id": ids, "position": range(len(ids))})
     by_name = dict(zip(bank.names, bank.train, strict=True))
