@@ -183,6 +183,63 @@ def test_heads_on_trained_networks_need_features_and_folds(here, finetune, membe
     config.load()
 
 
+HEAD = {"backbone": "lite0", "head": "logistic"}
+NETWORK = {"network": "lenet"}
+STUDENT_MISTAKES = [
+    ({}, r"students\.pupil: give `member` or `finetune`, one of them"),
+    ({"member": HEAD, "finetune": NETWORK}, r"give `member` or `finetune`, one of them"),
+    (
+        {"member": HEAD, "teachers": ["nobody"]},
+        r"students\.pupil\.teachers: unknown teacher 'nobody'; choose one of",
+    ),
+    ({"member": HEAD, "teachers": ["theirs"]}, r"pupil\.teachers: theirs is imported: nobody knows which rows its mod"),
+    ({"member": HEAD, "teachers": ["pupil"]}, r"pupil\.teachers: unknown teacher 'pupil'"),
+    (
+        {"member": HEAD | {"refit": "full"}},
+        r"students\.pupil\.member\.refit: leave it out: a student has",
+    ),
+    ({"member": HEAD | {"C": -1}}, r"students\.pupil\.member\.C"),
+    ({"member": {"head": "logistic"}}, r"students\.pupil\.member\.backbone: this key is required"),
+    ({"finetune": NETWORK | {"features": True}}, r"pupil\.finetune\.features: leave it out: a student keeps none"),
+    ({"finetune": NETWORK | {"epochs": 0}}, r"students\.pupil\.finetune\.epochs"),
+    ({"finetune": {"network": "none"}}, r"students\.pupil\.finetune\.network: unknown network 'none'"),
+    (
+        {"member": HEAD, "distill": 0.5, "teachers": ["tuned"]},
+        r"pupil: distill and distrust take teachers",
+    ),
+    ({"member": HEAD, "splits": []}, r"it has nothing to learn from its teachers"),
+    ({"member": HEAD, "splits": [], "distill": 1, "rounds": 2, "teachers": ["kernel_all"]}, r"`rounds`: rows with lab"),
+    ({"member": HEAD, "confident": 0.5}, r"students\.pupil\.confident: unknown key; choose one of: member"),
+]
+
+
+@pytest.mark.parametrize(("student", "message"), STUDENT_MISTAKES, ids=str)
+def test_a_mistake_in_a_student_is_one_clear_line(here, student, message):
+    """The line names the student, and the teachers that there are."""
+    edit("params.yaml", ["finetunes"], {"tuned": NETWORK})
+    edit("params.yaml", ["imports", "predictions"], {"theirs": "theirs.csv"})
+    edit("params.yaml", ["students"], {"pupil": student})
+    with pytest.raises(PodiumError, match=message):
+        config.load()
+
+
+def test_a_student_and_its_teachers(here):
+    """All that is fitted here, unless some are named; its folders lie apart from theirs."""
+    edit("params.yaml", ["finetunes"], {"tuned": NETWORK})
+    edit("params.yaml", ["students"], {"pupil": {"member": HEAD}, "net": {"finetune": NETWORK, "teachers": ["tuned"]}})
+    params = config.load().params
+    pupil = params.students["pupil"]
+    assert pupil.named(params.models(), params.finetunes) == sorted([*params.members, *params.fusions, "tuned"])
+    assert pupil.backbones(params.models(), params.finetunes) == ["lite0", "lite1", "lite2"]
+    assert params.students["net"].named(params.models(), params.finetunes) == ["tuned"]
+    assert {"pupil", "net"} <= set(params.bank())
+    assert list(params.networks()) == ["finetunes.tuned", "students.net.finetune"]
+    assert params.predictions("pupil").parts[0] == params.fitted("net").parts[0] == "students"
+    edit("params.yaml", ["students"], {"tuned": {"member": HEAD}})
+    with pytest.raises(PodiumError, match=r"students\.tuned: finetunes has this name already"):
+        config.load()
+
+
 METADATA_MISTAKES = [
     ({"metadata": ["kind"]}, r"members\.one\.metadata: unknown column 'kind'; choose one of: type"),
     ({"metadata": "type"}, r"members\.one\.metadata: must be true, a list of columns, or an encoding for each column"),

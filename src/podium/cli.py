@@ -26,6 +26,8 @@ STAGES = {
     "gather": "fusions",
     "fuse": "fusions",
     "import_predictions": "imports.predictions",
+    "enlist": "students",
+    "teach": "students",
     "bank": None,
     "ensemble": None,
     "submit": None,

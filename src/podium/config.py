@@ -31,6 +31,7 @@ from podium.splits.sampling import Holdout
 from podium.storage import yaml_file
 from podium.tasks import Task
 from podium.tasks.vector import ExclusiveTask, ProbabilityTask, VectorTask
+from podium.teaching import Student
 from podium.training import Finetune
 from podium.training.encoder import find as find_encoder
 
@@ -68,6 +69,8 @@ class Params(Frozen):
     """One head on one backbone each."""
     fusions: dict[str, Member]
     """One head on several backbones' features each."""
+    students: dict[str, Student] = Field(default_factory=dict)
+    """Models that learn from what the bank says of rows without labels; see docs/bank.md."""
     imports: Imports = Imports()
     """Predictions and features made elsewhere."""
     ensemble: dict[str, Ensemble]
@@ -80,8 +83,25 @@ class Params(Frozen):
         return dict(sorted((self.members | self.fusions).items()))
 
     def bank(self) -> list[str]:
-        """Return the sorted names of all predictions: of finetunes, of models, and imported."""
-        return sorted([*self.finetunes, *self.models(), *self.imports.predictions])
+        """Return the sorted names of all predictions: of finetunes, of models, of students, and imported."""
+        return sorted([*self.finetunes, *self.models(), *self.students, *self.imports.predictions])
+
+    def networks(self) -> dict[str, Finetune]:
+        """Return every network that is trained here, students too, by its place in params.yaml."""
+        students = {f"students.{name}.finetune": one.finetune for name, one in self.students.items() if one.finetune}
+        return {f"finetunes.{name}": one for name, one in self.finetunes.items()} | students
+
+    def predictions(self, name: str) -> Path:
+        """Return the folder of one member's predictions; a student's lie apart from those of its teachers."""
+        if name in self.students:
+            return paths.student(self.competition, name, "predictions")
+        return paths.predictions(self.competition, name)
+
+    def fitted(self, name: str) -> Path:
+        """Return the folder of one member's models."""
+        if name in self.students:
+            return paths.student(self.competition, name, "models")
+        return paths.models(self.competition, name)
 
 
 class Competition(Frozen):
@@ -144,9 +164,11 @@ def load(path: Path = paths.PARAMS) -> Config:
     competition = load_competition(params.competition, str(path))
     task = competition.task
     _check_members(params, competition, str(path))
-    for name, finetune in params.finetunes.items():
-        _check_task(finetune, task, f"{path}: finetunes.{name}")
-        _check_shape(finetune, params.views, f"{path}: finetunes.{name}")
+    for place, network in params.networks().items():
+        _check_task(network, task, f"{path}: {place}")
+        _check_shape(network, params.views, f"{path}: {place}")
+    for name, student in params.students.items():
+        _check_student(student, task, f"{path}: students.{name}")
     if not competition.layout.has_images:
         for section in ("backbones", "finetunes"):
             for name in getattr(params, section):
@@ -161,8 +183,10 @@ def load(path: Path = paths.PARAMS) -> Config:
 def _check_members(params: Params, competition: Competition, where: str) -> None:
     """Raise PodiumError for a head that cannot do the task, and for metadata that the competition does not have."""
     task = competition.task
-    for name, model in params.models().items():
-        at = f"{where}: {'members' if name in params.members else 'fusions'}.{name}"
+    places = {name: "members" if name in params.members else "fusions" for name in params.models()}
+    models = {f"{where}: {places[name]}.{name}": model for name, model in params.models().items()}
+    models |= {f"{where}: students.{name}.member": one.member for name, one in params.students.items() if one.member}
+    for at, model in models.items():
         if task.kind not in model.head.tasks:
             kinds = ", ".join(model.head.tasks)
             raise PodiumError(f"{at}.head: it handles {kinds}; the competition's task is {task.kind}")
@@ -188,6 +212,9 @@ def load_params(path: Path = paths.PARAMS) -> Params:
             name: _member(spec, f"{where}{section}.{name}", backbones, fused=section == "fusions")
             for name, spec in (raw.get(section) or {}).items()
         }
+    read["students"] = {
+        name: _student(spec, f"{where}students.{name}", backbones) for name, spec in sections["students"].items()
+    }
     read["ensemble"] = _methods(raw.get("ensemble"), f"{where}ensemble")
     params: Params = _validated(Params, read, where)
     for name, backbone in params.backbones.items():
@@ -198,17 +225,25 @@ def load_params(path: Path = paths.PARAMS) -> Params:
         if backbone.resize.width is not None:
             raise PodiumError(f"{at}.resize.width: {backbone.network} takes squares: give `px`, with `mode: pad`")
         network.check(backbone.resize.px or network.native_px, pooling, backbone.layers, at)
-    for name, finetune in params.finetunes.items():
-        find_encoder(finetune, f"{where}finetunes.{name}")
-    for name, model in params.models().items():
-        at = f"{where}{'members' if name in params.members else 'fusions'}.{name}"
-        _check_trained(model, params.finetunes, at)
+    for place, finetune in params.networks().items():
+        find_encoder(finetune, f"{where}{place}")
+    _check_models(params, where)
     for role in ("train", "test"):
         for view in getattr(params.views, role):
             _choose(view, VIEWS, f"{where}views.{role}", "view")
     if not params.bank():
         raise PodiumError(f"{where}members: at least one member, fusion or finetune is needed")
     return params
+
+
+def _check_models(params: Params, where: str) -> None:
+    """Raise PodiumError for a model whose features or teachers are not to be had."""
+    for name, model in params.models().items():
+        at = f"{where}{'members' if name in params.members else 'fusions'}.{name}"
+        _check_trained(model, params.finetunes, at)
+    for name, student in params.students.items():
+        _check_teachers(student, params, f"{where}students.{name}")
+        _check_learner(student, params, f"{where}students.{name}")
 
 
 def load_competition(name: str, params_file: str = "params.yaml") -> Competition:
@@ -237,6 +272,55 @@ def _check_trained(model: Member, finetunes: Mapping[str, Finetune], where: str)
             raise PodiumError(f"{where}: {name} keeps no features; set finetunes.{name}.features: true")
         if model.head.refit == "full":
             raise PodiumError(f"{where}.refit: {name} is trained once a fold, so no network is of all rows; use folds")
+
+
+def _student(spec: Any, where: str, backbones: Mapping[str, Any]) -> Student:
+    if not isinstance(spec, Mapping):
+        raise PodiumError(f"{where}: must be a mapping of settings, not {spec!r}")
+    read = dict(spec)
+    if read.get("member") is not None:
+        fused = isinstance(read["member"], Mapping) and "backbones" in read["member"]
+        read["member"] = _member(read["member"], f"{where}.member", backbones, fused=fused)
+    student: Student = _validated(Student, read, where)
+    return student
+
+
+def _check_teachers(student: Student, params: Params, where: str) -> None:
+    """Raise PodiumError for teachers whose models are not here, or that cannot be asked what the student asks."""
+    for name in student.teachers:
+        if name in params.imports.predictions:
+            raise PodiumError(f"{where}.teachers: {name} is imported: nobody knows which rows its models saw")
+        _choose(name, {**params.models(), **params.finetunes}, f"{where}.teachers", "teacher")
+    teachers = student.named(params.models(), params.finetunes)
+    if not teachers:
+        raise PodiumError(f"{where}.teachers: there is no member, fusion or finetune to learn from")
+    for name in teachers if student.asks_of_labelled else []:
+        if name in params.finetunes or set(params.models()[name].backbones) & set(params.finetunes):
+            raise PodiumError(
+                f"{where}: distill and distrust take teachers that are fitted again without two folds, and {name} is"
+                " trained once a fold; name other `teachers`"
+            )
+
+
+def _check_learner(student: Student, params: Params, where: str) -> None:
+    """Raise PodiumError for what a student cannot be."""
+    if student.member is not None:
+        _check_trained(student.member, params.finetunes, f"{where}.member")
+        for key, plain in (("refit", student.member.head.refit != "full"), ("select", student.member.select == "all")):
+            if not plain:
+                raise PodiumError(f"{where}.member.{key}: leave it out: a student has a teacher for each fold alone")
+    if student.finetune is not None and student.finetune.features:
+        raise PodiumError(f"{where}.finetune.features: leave it out: a student keeps none")
+
+
+def _check_student(student: Student, task: Task, where: str) -> None:
+    """Raise PodiumError for a student that this kind of task has no use for."""
+    if not isinstance(task, VectorTask):
+        raise PodiumError(f"{where}: students learn classes and values; the competition's task is {task.kind}")
+    if student.confidence and task.is_value:
+        raise PodiumError(f"{where}.confidence: leave it out: values have no probability")
+    if student.distrust is not None and not task.is_exclusive:
+        raise PodiumError(f"{where}.distrust: it is for binary and multiclass tasks; the competition's is {task.kind}")
 
 
 def _check_task(finetune: Finetune, task: Task, where: str) -> None:

@@ -12,9 +12,10 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _COMPETITION = re.compile(r"[a-z][a-z0-9_-]*")
 _RESERVED = ("ensemble", "metadata")  # models/C/ensemble is the ensemble's, features/C/metadata.h5 the metadata's
 # Sections whose names must differ: each is a file of features/, or of predictions/.
+_SECTIONS = ("backbones", "finetunes", "members", "fusions", "students")
 _ONE_NAMESPACE = (
     ("backbones", "finetunes", "imports.features"),
-    ("finetunes", "members", "fusions", "imports.predictions"),
+    ("finetunes", "members", "fusions", "students", "imports.predictions"),
 )
 
 
@@ -29,7 +30,7 @@ def competition(name: Any, where: str) -> str:
 
 def sections(raw: Mapping[str, Any], where: str) -> dict[str, dict[str, Any]]:
     """Return the sections of params.yaml whose keys become file names, once these are checked."""
-    found = {name: _section(raw, name, where) for name in ("backbones", "finetunes", "members", "fusions")}
+    found = {name: _section(raw, name, where) for name in _SECTIONS}
     imports = _section(raw, "imports", where)
     found |= {f"imports.{name}": _section(imports, name, f"{where}imports.") for name in ("predictions", "features")}
     for section, named in found.items():

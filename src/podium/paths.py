@@ -67,6 +67,16 @@ def models(name: str, member: str) -> Path:
     return Path("models") / name / member
 
 
+def student(name: str, student_name: str, file: str) -> Path:
+    """Return an output of a student: its `predictions`, its `models`, or its targets."""
+    return Path("students") / name / student_name / file
+
+
+def teachers(name: str, student_name: str, what: str) -> Path:
+    """Return the manifest of the `predictions`, or of the `features`, that a student's teachers need."""
+    return data(name, f"students/{student_name}.{what}.json")
+
+
 def ensemble(name: str) -> Path:
     """Return the folder of the ensemble's out-of-fold and test predictions, and of its tables."""
     return Path("ensembles") / name

@@ -34,6 +34,7 @@ backbones: {b: {network: color_histogram}}
 members: {m: {backbone: b, head: logistic}}
 fusions: {}
 finetunes: {}
+students: {}
 imports: {predictions: {}, features: {}}
 ensemble: {method: mean}
 submission: {clip: null}

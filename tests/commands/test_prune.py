@@ -16,11 +16,13 @@ SMALL = Backbone(network="hog", resize={"px": 32})
 
 
 def params(competition, backbones, bank=()):
-    imports = SimpleNamespace(features={"bought": "x.h5"})
+    imports, finetunes = SimpleNamespace(features={"bought": "x.h5"}), {}
     return SimpleNamespace(
         competition=competition,
         backbones=backbones,
-        finetunes={},
+        finetunes=finetunes,
+        networks=lambda: finetunes,
+        students={"pupil": None},
         imports=imports,
         models=lambda: dict.fromkeys(bank),
         bank=lambda: list(bank),
@@ -38,6 +40,7 @@ def machine(tmp_path, monkeypatch):
     files += [paths.features("toy", name) for name in ("shape", "colour", "bought", "old")]
     files += [paths.predictions("toy", name) / "scores.parquet" for name in ("member", "old")]
     files += [paths.models("toy", name) / "r0f0.npz" for name in ("member", "old", "ensemble")]
+    files += [paths.student("toy", name, "models") / "r0f0.npz" for name in ("pupil", "dropout")]
     files += [paths.features("other", "shape")]
     for file in files:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -57,7 +60,7 @@ def test_nothing_is_removed_unless_asked(machine, capsys):
     assert gone(machine) == set()
     assert "features/toy/old.h5" in out
     assert "features/toy/shape.h5" not in out
-    assert "9.0 MB in 9 places: nothing was removed" in out
+    assert "10.0 MB in 10 places: nothing was removed" in out
 
 
 def test_what_no_params_name_is_removed(machine):
@@ -72,6 +75,7 @@ def test_what_no_params_name_is_removed(machine):
         "features/toy/colour.h5",
         "predictions/toy/old/scores.parquet",
         "models/toy/old/r0f0.npz",
+        "students/toy/dropout/models/r0f0.npz",
     }
 
 

@@ -31,7 +31,7 @@ def file(tmp_path):
 
 
 def bank(file):
-    return read_bank(file("x").parent / "bank.json", file, Scores)
+    return read_bank(file("x").parent / "bank.json", Scores)
 
 
 def test_the_manifest_names_what_is_asked_for_and_no_more(file):

@@ -46,6 +46,7 @@ members:
   logistic_colour: {backbone: colour, head: logistic, C: 0.1}
   logistic_shape: {backbone: shape, head: logistic, C: 0.1}
 finetunes: {}
+students: {}
 imports: {predictions: {}, features: {}}
 fusions:
   logistic_both: {backbones: [colour, shape], head: logistic, C: 0.1}
@@ -130,6 +131,11 @@ class Workspace:
         spec = {"network": "mlp", "options": {"hidden": [8]}, "resize": {"px": 8}, "epochs": 3, "batch": 8}
         self.edit(lambda params: params.update(finetunes={"tiny": spec}))
 
+    def add_student(self) -> None:
+        """Add a head that learns from the others."""
+        head = {"backbone": "colour", "head": "logistic", "C": 0.1}
+        self.edit(lambda params: params.update(students={"pupil": {"member": head, "distill": 0.5}}))
+
     def bytes(self, file: str) -> bytes:
         return (self.path / file).read_bytes()
 
@@ -143,7 +149,9 @@ def _make(path: Path) -> Workspace:
             shutil.copytree(source, path / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
         else:
             shutil.copy(source, path / name)
-    (path / "competitions").mkdir()
+    for folder in ("competitions", "students"):
+        (path / folder).mkdir()
+    shutil.copy(ROOT / "students/.gitignore", path / "students")
     (path / "competitions/toy.yaml").write_text(COMPETITION)
     (path / "params.yaml").write_text(PARAMS)
     (path / ".gitignore").write_text(".podium/\n__pycache__/\n")

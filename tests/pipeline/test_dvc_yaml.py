@@ -24,14 +24,14 @@ NOT_TRACKED = {"cli", "config", "plugins", "paths", "errors", "frozen", "contrac
 # But these contracts compute: what a fitted model predicts, and how predictions are averaged and blended.
 ARITHMETIC = {"podium.contracts.averages", "podium.contracts.blends", "podium.contracts.steps"}
 # Rooms that a stage depends on as a whole: their modules are chosen by params, or change together.
-WHOLE = {"sources", "layouts", "tasks", "heads", "ensembles", "engines", "backbones", "training"}
+WHOLE = {"sources", "layouts", "tasks", "heads", "ensembles", "engines", "backbones", "training", "teaching"}
 
 # Stages that run every time: no dependency decides whether they are stale.
 ALWAYS = {"scan"}
 TRACKED = [stage for stage in STAGES if stage not in ALWAYS]
 
 # Stages that read names from params, and no setting.
-MANIFESTS = {"gather", "bank"}
+MANIFESTS = {"gather", "enlist", "bank"}
 
 # A plug-in comes to a stage as a value of the config rather than by an import: the param that holds it tells.
 PLUGINS = {
@@ -41,6 +41,7 @@ PLUGINS = {
     "ensemble": "ensembles",
     "members.${key}": "heads",
     "fusions.${key}": "heads",
+    "students.${key}": "heads",
 }
 
 
@@ -78,7 +79,7 @@ def start(stage, definition):
     """Return the modules where a stage's imports begin: its own, its plug-ins', and those of its settings."""
     return {
         f"podium.stages.{stage}",
-        *(f"podium.{kind}" for kind in _plugins(definition)),
+        *(f"podium.{kind}" for kind in _plugins(definition) if stage not in MANIFESTS),
         *(_settings(definition) if stage not in MANIFESTS else ()),
     }
 
@@ -208,6 +209,9 @@ def test_params_are_those_that_the_stage_reads(stages, stage, workspace, monkeyp
         workspace.add_imports()
     if STAGES[stage] == "finetunes":
         workspace.add_finetune()
+    if STAGES[stage] == "students":
+        workspace.add_student()
+        assert workspace.call("podium", "enlist", "pupil").returncode == 0
     config = config_module.load()
     read = set()
     recorded = type("Recorded", (), {})()

@@ -40,6 +40,7 @@ members:
   useless: {backbone: colour, head: knn}
 finetunes:
   tiny: {network: mlp, options: {hidden: [8]}, resize: {px: 8}, epochs: 2, batch: 8, features: true}
+students: {}
 imports: {predictions: {}, features: {}}
 fusions:
   kernel_both: {backbones: [colour, lite], head: kernel_ridge, views: mean}

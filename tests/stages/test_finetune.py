@@ -15,14 +15,15 @@ from podium.contracts import features, models
 from podium.contracts.folds import FoldTable
 from podium.contracts.predictions import digest_of_folder
 from podium.contracts.scores import Scores
-from podium.contracts.tables import IMAGES, ROWS
+from podium.contracts.tables import IMAGES, ROWS, TARGETS
 from podium.errors import PodiumError
 from podium.fitting.fit_inputs import FitInputs
 from podium.fitting.scoring import Submission
 from podium.imaging.views import Views
 from podium.splits.folds import make
-from podium.stages import augment, finetune
+from podium.stages import augment, enlist, finetune, teach
 from podium.tasks.binary import Task
+from podium.teaching import Student
 from podium.training import Finetune
 from podium.training.finetuning import Finetuning
 
@@ -46,6 +47,9 @@ def make_config(**spec):
         seed=1,
         views=Views(train=("identity", "vflip"), test=("identity", "hflip")),
         finetunes={"tiny": Finetune(**TINY | spec)},
+        members={},
+        fusions={},
+        students={"pupil": Student(finetune=Finetune(**TINY | spec | {"seed": 1}), rounds=2)},
     )
     return Config.model_construct(params=params, competition=Competition.model_construct(task=Task(target="x")))
 
@@ -124,6 +128,30 @@ def test_a_network_learns_from_none_of_its_own_fold(given):
     same = table["p_0_x"] == table["p_0_y"]
     assert same[table["fold"] == 1].all()
     assert not same[table["fold"] != 1].any()
+
+
+def test_a_network_teaches_another_what_it_says_of_test_rows(given):
+    """Labels of one fold reach neither the lessons nor the predictions of that fold, over two rounds, to the bit."""
+    tables = []
+    for _ in range(2):
+        for stage, name in ((finetune, "tiny"), (enlist, "pupil"), (teach, "pupil")):
+            stage.run(make_config(epochs=2), name)
+        targets = TARGETS.read(paths.student("toy", "pupil", "targets.parquet"))
+        found = Scores.read(paths.student("toy", "pupil", "predictions")).table()
+        folds, rows = folds_of().reset_index(), ROWS.read(paths.data("toy", "rows.parquet"))
+        found = found.merge(folds, on="row_id", how="left")
+        tables.append([part[part["fold"] == 1].reset_index(drop=True) for part in (targets, found)])
+        tables[-1].append(found[found["fold"] != 1].reset_index(drop=True))
+        turned = rows["row_id"].isin(folds.loc[folds["fold"] == 1, "row_id"])
+        labels = dict(rows.attrs)
+        rows.loc[turned, "y"] = 1 - rows.loc[turned, "y"]
+        ROWS.write(rows, paths.data("toy", "rows.parquet"), labels)
+    before, after = tables
+    assert [a.equals(b) for a, b in zip(before, after, strict=True)] == [True, True, False]
+    is_test = before[0]["row_id"].isin(given.loc[given["split"] == "test", "row_id"])
+    assert is_test.sum() == N_TEST
+    assert before[0].loc[is_test, "p_0"].between(0.01, 0.99).all()
+    assert len(before[1]) == N_TRAIN / 3
 
 
 def test_features_are_by_every_fold_s_network(given):

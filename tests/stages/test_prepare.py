@@ -126,6 +126,18 @@ def test_unlabelled_train_rows_are_left_out_and_listed(raw):
     assert done.solution.empty
 
 
+def test_unlabelled_train_rows_are_kept_for_students_on_request(raw):
+    """As extra rows that weigh nothing, so that no model takes their label, which there is none of."""
+    (raw / "labels.csv").write_text("id,defect,camera\n000,1,a\n001,,a\n002,0,b\n003,,b\n")
+    done = prepared(COMPETITION.replace("max_unreadable: 0.1", "unlabelled: extra"))
+    rows = done.rows.set_index("row_id")
+    assert rows["split"].to_dict() == {"000": "train", "001": "extra", "002": "train", "003": "extra"}
+    assert rows["weight"].tolist() == [1, 0, 1, 0]
+    assert rows["y"].isna().tolist() == [False, True, False, True]
+    assert done.images["split"].tolist() == ["train", "extra", "train", "extra"]
+    assert done.audit["rows_without_label"] == ["001", "003"]
+
+
 def test_the_competitions_own_sample_submission_is_kept(raw):
     """Its ids, its order and its columns; whole, however few rows a trial is of."""
     (raw / "labels.csv").write_text("id,defect,camera\n" + "".join(f"{n:03d},{n % 2},a\n" for n in range(20)))

@@ -86,7 +86,7 @@ def _read(name: str, copy: _Copy) -> Revision:
     loaded = config.load(params_file)
     task = loaded.competition.task
     folders = {ENSEMBLE: paths.ensemble(competition)}
-    folders |= {model: paths.predictions(competition, model) for model in loaded.params.bank()}
+    folders |= {model: loaded.params.predictions(model) for model in loaded.params.bank()}
     metrics = {
         file.stem: json.loads(copy.take(file).read_text(encoding="utf-8"))
         for file in (paths.METRICS_ENSEMBLE, paths.METRICS_HELDOUT)

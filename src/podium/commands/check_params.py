@@ -33,8 +33,8 @@ def run(config: Config, data: bool = False) -> None:  # noqa: FBT001, FBT002  # 
         where = f"{paths.PARAMS}: backbones.{name}"
         extraction = resolve_auto(backbone, where)
         extraction.network.require_weights(f"{where}.network", extraction.pooling)
-    for name, finetune in params.finetunes.items():
-        where = f"{paths.PARAMS}: finetunes.{name}"
+    for place, finetune in params.networks().items():
+        where = f"{paths.PARAMS}: {place}"
         encoder = find(finetune, where)
         encoder.require_weights(where)
         frozen_engine(encoder, where)
@@ -43,7 +43,8 @@ def run(config: Config, data: bool = False) -> None:  # noqa: FBT001, FBT002  # 
     print(  # noqa: T201  # the answer to the command
         f"{paths.PARAMS}: {config.competition.title}; {len(params.backbones)} backbones,"
         f" {len(params.finetunes)} finetunes, {len(params.models())} members,"
-        f" {params.folds.k} folds, {params.folds.repeats} repeats"
+        + (f" {len(params.students)} students," if params.students else "")
+        + f" {params.folds.k} folds, {params.folds.repeats} repeats"
     )
     if data:
         _check_data(config)

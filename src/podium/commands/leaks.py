@@ -126,7 +126,7 @@ def _predictions(config: Config) -> Iterator[Finding]:
     if not isinstance(task, ProbabilityTask):
         return
     for member in config.params.bank():
-        folder = paths.predictions(config.params.competition, member)
+        folder = config.params.predictions(member)
         if folder.exists():
             scores = task.predictions.read(folder)
             yield from leaks.in_sample(scores.of_split("train").p, scores.of_split("test").p, member)

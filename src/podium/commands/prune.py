@@ -26,7 +26,7 @@ def run(config: Config, *, yes: bool = False) -> None:
     named = [config.params, *_recipes()]
     stale = [
         *_cached(named),
-        *(found for kind in ("features", "predictions", "models") for found in _outputs(named, kind)),
+        *(found for kind in ("features", "predictions", "models", "students") for found in _outputs(named, kind)),
     ]
     for path, note in stale:
         print(f"{n_bytes(path) / 1e6:9.1f} MB  {path}  {note}")  # noqa: T201  # the answer to the command
@@ -62,19 +62,20 @@ def _wanted(named: list[Params]) -> set[str]:
         for name, backbone in params.backbones.items():
             with suppress(PodiumError):  # what this machine cannot run has no rows here
                 wanted.add(resolve_auto(backbone, f"backbones.{name}").fingerprint)
-        for name, finetune in params.finetunes.items():
-            encoder = find(finetune, f"finetunes.{name}")
+        for place, finetune in params.networks().items():
+            encoder = find(finetune, place)
             wanted |= {fingerprint(encoder), resizing(encoder)}
     return wanted
 
 
 def _outputs(named: list[Params], kind: str) -> Iterator[tuple[Path, str]]:
-    """Yield the features, predictions or models of names that are gone, of the competitions that params name."""
+    """Yield the outputs of one kind whose names are gone, of the competitions that params name."""
     wanted: dict[str, set[str]] = {}
     for params in named:
         own = {
             "features": [*params.backbones, *params.finetunes, *params.imports.features, METADATA],
-            "predictions": params.bank(),
+            "predictions": [name for name in params.bank() if name not in params.students],
+            "students": [*params.students],
             "models": [*params.models(), *params.finetunes, "ensemble"],
         }[kind]
         wanted.setdefault(params.competition, set()).update(own)

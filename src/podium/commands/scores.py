@@ -21,7 +21,7 @@ def run(config: Config) -> None:
     ensemble, heldout = (json.loads(_bytes(path)) for path in (paths.METRICS_ENSEMBLE, paths.METRICS_HELDOUT))
     print(f"{config.competition.title}: {config.competition.metric} first\n")  # noqa: T201
     bank["seconds"] = bank["member"].map(journal.seconds(name))
-    bank["MB"] = [n_bytes(paths.models(name, member)) / 1e6 for member in bank["member"]]
+    bank["MB"] = [n_bytes(config.params.fitted(member)) / 1e6 for member in bank["member"]]
     print(table(bank, ensemble, heldout, config.competition.all_metrics()))  # noqa: T201
     for warning in scoring(config).below_constant(bank):
         print(warning)  # noqa: T201

@@ -1,5 +1,6 @@
 """Which fold each training row is in, and which rows belong together: what every split is made from."""
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,6 +41,12 @@ class FoldTable:
     def write(self, folder: Path) -> None:
         """Check and write: the same folds in any order give the same bytes."""
         FOLDS.write(self.table, folder / _PATH, {"scheme": self.scheme})
+
+    @property
+    def digest(self) -> str:
+        """Return a name for who was held out when, and with whom: 32 hexadecimal digits, kept beside models."""
+        lines = self.table.sort_values(["repeat", "row_id"], kind="stable")[["repeat", "row_id", "fold", "group"]]
+        return hashlib.sha256(f"{self.scheme}\n{lines.to_csv(index=False)}".encode()).hexdigest()[:32]
 
     @property
     def assigned(self) -> pd.DataFrame:

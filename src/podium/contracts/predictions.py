@@ -93,25 +93,27 @@ class Bank(Generic[P]):
 
 
 def write_manifest(names: Iterable[str], folder: Callable[[str], Path], manifest: Path) -> None:
-    """Write name -> digest of `folder(name)`, for exactly these names; raises PodiumError where one is missing."""
+    """Write name -> folder and its digest, for exactly these names; raises PodiumError where one is missing."""
     for name in sorted(names):
         if not folder(name).exists():
             raise PodiumError(f"{folder(name)}: params.yaml names {name!r}, but it has no predictions; run `dvc repro`")
-    write_json({name: digest_of_folder(folder(name)) for name in names}, manifest)
+    found = {name: {"folder": folder(name).as_posix(), "digest": digest_of_folder(folder(name))} for name in names}
+    write_json(found, manifest)
 
 
-def read_bank(manifest: Path, folder: Callable[[str], Path], kind: type[P]) -> Bank[P]:
+def read_bank(manifest: Path, kind: type[P]) -> Bank[P]:
     """Return what a manifest names; raises PodiumError where a folder is not the one it names, or has other rows."""
     if not manifest.exists():
         raise PodiumError(f"{manifest}: there is no such file; run `dvc repro bank`")
-    digests = json.loads(manifest.read_text(encoding="utf-8"))
-    names = tuple(sorted(digests))
-    members = []
-    for name in names:
-        if not folder(name).exists() or digest_of_folder(folder(name)) != digests[name]:
-            raise PodiumError(f"{folder(name)}: not the predictions that {manifest} names; run `dvc repro`")
-        members.append(kind.read(folder(name)))
-        _require_same_rows(members[0], members[-1], folder(names[0]), folder(name))
+    listed = json.loads(manifest.read_text(encoding="utf-8"))
+    names = tuple(sorted(listed))
+    folders = [Path(listed[name]["folder"]) for name in names]
+    members: list[P] = []
+    for name, folder in zip(names, folders, strict=True):
+        if not folder.exists() or digest_of_folder(folder) != listed[name]["digest"]:
+            raise PodiumError(f"{folder}: not the predictions that {manifest} names; run `dvc repro`")
+        members.append(kind.read(folder))
+        _require_same_rows(members[0], members[-1], folders[0], folder)
     parts = {split: tuple(member.of_split(split) for member in members) for split in ("train", "test")}
     return Bank(names, parts["train"], parts["test"])
 

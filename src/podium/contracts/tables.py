@@ -60,6 +60,19 @@ FOLDS = Table(
     key=("row_id", "repeat"),
 )
 
+# What each fold's student learnt of a row, then its columns of predictions: `p_0`, `p_1`, ..., or `y`.
+TARGETS = Table(
+    "targets",
+    (
+        Column("repeat", "int", low=0),
+        Column("fold", "int", low=0),
+        Column("row_id", "text"),
+        Column("weight", "float", low=0.0),
+    ),
+    key=("repeat", "fold", "row_id"),
+    open=True,
+)
+
 VIEWS = Table(
     "views",
     (

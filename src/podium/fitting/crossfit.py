@@ -15,12 +15,14 @@ from podium.contracts.scores import Scores
 from podium.contracts.steps import Chain, Mean
 from podium.contracts.tables import by_id
 from podium.fitting import metadata
+from podium.fitting.lesson import Lesson
 from podium.fitting.row_features import AnyFeatures, RowFeatures
 from podium.heads import Head, Training
 from podium.splits.folds import Split, full, seed_of, splits
 from podium.tasks.vector import VectorTask
 
 Keep = Callable[[str, Fitted], Any]  # takes a model and its name; returns the model that predicts, such as a saved one
+Lessons = Callable[[Split], Lesson]  # what a fold's model is taught in place of its rows' labels
 
 
 def in_memory(_name: str, model: Fitted) -> Fitted:
@@ -38,6 +40,7 @@ def cross_fit(
     predict_features: AnyFeatures,
     seed: int,
     keep: Keep = in_memory,
+    lessons: Lessons | None = None,
 ) -> Scores:
     """Return the predictions of every train row and test row that has features.
 
@@ -56,6 +59,7 @@ def cross_fit(
         predict_features: features of train and test rows in the views to predict from.
         seed: of everything random.
         keep: saves each model under its name (`r0f3`, `full`) and returns it as it was saved.
+        lessons: soft targets of each fold's training rows, and of others whose features are among `train_features`.
     """
     columns = task.columns(labels)
     if head.views == "mean":
@@ -65,7 +69,7 @@ def cross_fit(
     train_ids, test_ids = (np.sort(rows.index[rows["split"] == split].to_numpy(object)) for split in ("train", "test"))
     train_parts, test_parts = [], list[np.ndarray]()
 
-    for split, fitted in fit_folds(head, task, labels, rows, folds, train_features, seed):
+    for split, fitted in fit_folds(head, task, labels, rows, folds, train_features, seed, lessons):
         name = models.of_fold(split.repeat, split.fold)
         model, features = keep(name, fitted), predict_features.of_model(name)
         train_parts.append((np.searchsorted(train_ids, split.valid), predict_views(model, features.of(split.valid))))
@@ -94,36 +98,52 @@ def fit_folds(
     folds: FoldTable,
     train_features: AnyFeatures,
     seed: int,
+    lessons: Lessons | None = None,
 ) -> Iterator[tuple[Split, Fitted]]:
     """Yield each fold's rows and the model that saw none of their groups; arguments as of `cross_fit`."""
     rows = rows[rows["row_id"].isin(train_features.row_id)].reset_index(drop=True)
     for split in splits(folds, rows):
-        known = by_id(rows, split.train, "rows")
+        lesson = lessons(split) if lessons else None
+        known = by_id(rows, lesson.row_id if lesson else split.train, "rows")
         features = train_features.of_model(models.of_fold(split.repeat, split.fold))
-        yield split, fit(head, task, labels, known, features, seed_of(seed, split.repeat, split.fold))
+        yield split, fit(head, task, labels, known, features, seed_of(seed, split.repeat, split.fold), lesson)
 
 
 def fit(
-    head: Head, task: VectorTask, labels: list[str], rows: pd.DataFrame, features: RowFeatures, seed: int
+    head: Head,
+    task: VectorTask,
+    labels: list[str],
+    rows: pd.DataFrame,
+    features: RowFeatures,
+    seed: int,
+    lesson: Lesson | None = None,
 ) -> Fitted:
-    """Return a head's model of these rows: of several seeds, the mean of their models."""
+    """Return a head's model of these rows: of several seeds, the mean of their models.
+
+    A `lesson` on the same rows, in the same order, takes the place of their labels and weights.
+    """
     x = features.of(rows["row_id"].to_numpy(object))
-    n, n_views, d = x.shape
-    y = task.targets(rows)
+    _, n_views, d = x.shape
+    if lesson is None:
+        line, y, weight = np.arange(len(rows)), task.targets(rows), rows["weight"].to_numpy(np.float64)
+    else:
+        line, y, weight = lesson.answers(task)
     task.require_all(y, labels, "folds")
     group = pd.factorize(rows["group"], sort=True)[0]
     lines = features.lines(rows["row_id"].to_numpy(object))
     encoder = None
     if features.metadata:
-        encoder, x = _encoded(features, task, labels, rows, x, y, group, seed)
+        encoder, x = _encoded(features, task, labels, rows, x, group, seed, lesson)
         d = x.shape[2]
+    if lesson is not None:
+        x, group, lines = x[line], group[line], lines[line]
     data = Training(
-        x=x.reshape(n * n_views, d),
+        x=x.reshape(-1, d),
         y=np.repeat(y, n_views, axis=0),
         task=task.kind,
         n_outputs=len(task.columns(labels)),
         group=np.repeat(group, n_views),
-        weight=np.repeat(rows["weight"].to_numpy(np.float64), n_views),
+        weight=np.repeat(weight, n_views),
         seed=seed,
         # Encoded metadata differ from fold to fold: their models share no rows.
         source=None if encoder else features.x.reshape(-1, d),
@@ -140,22 +160,23 @@ def _encoded(
     labels: list[str],
     rows: pd.DataFrame,
     x: np.ndarray,
-    y: np.ndarray,
     group: np.ndarray,
     seed: int,
+    lesson: Lesson | None,
 ) -> tuple[Fitted, np.ndarray]:
     """Return the encoder of the metadata behind the features in `x (n, v, d + m)`, and the encoded `(n, v, d + e)`."""
     n_features = x.shape[2] - len(features.metadata)
-    k = len(task.columns(labels))
-    is_one_of_k = y.ndim == 1 and k > 1
-    data = metadata.Training(
-        y=y,
-        targets=np.eye(k)[y] if is_one_of_k else y.reshape(len(y), -1).astype(np.float64),
-        group=group,
-        weight=rows["weight"].to_numpy(np.float64),
-        seed=seed,
-        is_value=task.is_value,
-    )
+    if lesson is None:
+        y = task.targets(rows)
+        targets, weight = _targets(y, len(task.columns(labels))), rows["weight"].to_numpy(np.float64)
+    else:
+        y, targets, weight = task.decide(lesson.p), lesson.p.astype(np.float64), lesson.weight
+    data = metadata.Training(y=y, targets=targets, group=group, weight=weight, seed=seed, is_value=task.is_value)
     encoder, encoded = metadata.fit_encoder(features.metadata, n_features, x[:, 0, n_features:], data)
     in_views = np.repeat(encoded[:, None], x.shape[1], axis=1)
     return encoder, np.concatenate([x[:, :, :n_features], in_views], axis=2)
+
+
+def _targets(y: np.ndarray, k: int) -> np.ndarray:
+    is_one_of_k = y.ndim == 1 and k > 1
+    return np.asarray(np.eye(k)[y] if is_one_of_k else y.reshape(len(y), -1).astype(np.float64))

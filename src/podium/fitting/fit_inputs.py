@@ -14,7 +14,7 @@ from podium.contracts.folds import FoldTable
 from podium.contracts.metadata import NAME
 from podium.contracts.models import Fitted
 from podium.contracts.scores import Scores
-from podium.fitting.crossfit import Keep, cross_fit, in_memory
+from podium.fitting.crossfit import Keep, Lessons, cross_fit, in_memory
 from podium.fitting.member import Member
 from podium.fitting.metadata import Choice, columns_of
 from podium.fitting.row_features import AnyFeatures, blank, fused, read_features, with_metadata
@@ -40,16 +40,21 @@ class FitInputs:
 
     @classmethod
     def read(
-        cls, competition: str, backbones: Sequence[str], views: Views, splits: Sequence[str] = ("train", "test")
+        cls,
+        competition: str,
+        backbones: Sequence[str],
+        views: Views,
+        splits: Sequence[str] = ("train", "test"),
+        trained: Sequence[str] = ("train", "extra"),
     ) -> "FitInputs":
-        """Return the inputs of heads on these backbones; `splits` are those to predict."""
+        """Return the inputs of heads on these backbones; `splits` are those to predict, `trained` those to fit on."""
         data = Dataset(paths.dataset(competition))
-        is_train, is_predicted = data.images["split"].isin(["train", "extra"]), data.images["split"].isin(splits)
+        is_train, is_predicted = (data.images["split"].isin(names) for names in (trained, splits))
         train_features: dict[str, AnyFeatures] = {}
         predict_features: dict[str, AnyFeatures] = {}
         for backbone in backbones:
             if backbone == NAME:
-                train_features[NAME] = blank(_row_ids(data, ("train", "extra")))
+                train_features[NAME] = blank(_row_ids(data, trained))
                 predict_features[NAME] = blank(_row_ids(data, splits))
                 continue
             path = paths.features(competition, backbone)
@@ -67,8 +72,15 @@ class FitInputs:
         *,
         metadata: Choice = False,
         keep: Keep = in_memory,
+        lessons: Lessons | None = None,
     ) -> Scores:
         """Return one head's predictions from several backbones' features, and the rows' metadata, side by side."""
+        train, predicted = self.side_by_side(backbones, metadata)
+        rows, labels = self.data.rows, self.data.labels
+        return cross_fit(head, task, labels, rows, self.folds, train, predicted, seed, keep, lessons)
+
+    def side_by_side(self, backbones: Sequence[str], metadata: Choice) -> tuple[AnyFeatures, AnyFeatures]:
+        """Return the features to train on and those to predict from, of several backbones, and the metadata."""
         pictured = [name for name in backbones if name != NAME] or [NAME]
         train, predicted = (
             fused([side[name] for name in pictured]) for side in (self.train_features, self.predict_features)
@@ -76,11 +88,17 @@ class FitInputs:
         if metadata or NAME in backbones:
             columns = columns_of(self.data.rows, metadata or True)
             train, predicted = (with_metadata(side, self.data.rows, columns) for side in (train, predicted))
-        return cross_fit(head, task, self.data.labels, self.data.rows, self.folds, train, predicted, seed, keep)
+        return train, predicted
 
 
 def fit_member(
-    inputs: FitInputs, task: VectorTask, member: Member, backbones: Sequence[str], seed: int, folder: Path
+    inputs: FitInputs,
+    task: VectorTask,
+    member: Member,
+    backbones: Sequence[str],
+    seed: int,
+    folder: Path,
+    lessons: Lessons | None = None,
 ) -> Scores:
     """Fit a member, write its models into `folder`, and return what the saved models predict."""
     with atomic_folder(folder) as temporary:
@@ -90,13 +108,16 @@ def fit_member(
             saved: Fitted = models.load(temporary, name)
             return saved
 
-        predictions = inputs.predict(task, member.head, backbones, seed, metadata=member.metadata, keep=keep)
+        predictions = inputs.predict(
+            task, member.head, backbones, seed, metadata=member.metadata, keep=keep, lessons=lessons
+        )
         has_metadata = member.metadata or NAME in backbones
         columns = columns_of(inputs.data.rows, member.metadata or True) if has_metadata else ()
         facts = {
             "backbones": list(backbones),
             "metadata": [dataclasses.asdict(column) for column in columns],
             "views": member.head.views,
+            "folds": inputs.folds.digest,
         }
         write_json(facts, temporary / ABOUT)
     return predictions

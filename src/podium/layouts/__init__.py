@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import pandas as pd
 from pydantic import Field
@@ -53,6 +53,8 @@ class Layout(Frozen):
     """A column of positive weights of rows; null: all weigh the same."""
     metadata: tuple[str, ...] = ()
     """Columns that stay with the rows beside their targets."""
+    unlabelled: Literal["drop", "extra"] = "drop"
+    """Rows to train on that have no label are left out, or kept for `students` to learn from."""
     max_unreadable: float = Field(0.01, ge=0, le=1)
     """The greatest share of images, of those to train on and of those to predict, that may be missing or damaged."""
     max_megapixels: float = Field(MAX_MEGAPIXELS, gt=0)

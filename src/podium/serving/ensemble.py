@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -105,7 +104,7 @@ class _Bank:
         name, self.scoring, self.params = config.params.competition, scoring(config), config.params
         task, data = self.scoring.task, Dataset(paths.dataset(name))
         manifest = paths.data(name, "bank.json")
-        self.bank = read_bank(manifest, partial(paths.predictions, name), task.predictions)
+        self.bank = read_bank(manifest, task.predictions)
         ids = self.bank.train_ids
         self.y, self.weight = task.truth(data, ids), data.weight(ids)
         self.folds = FoldTable.read(data.folder).matrix(ids)
@@ -154,10 +153,11 @@ class _Bank:
 def _cannot_follow(config: Config, name: str) -> str | None:
     """Return why a member cannot predict new pictures, or None where it can."""
     params = config.params
-    if name in params.imports.predictions:
-        return "its predictions are imported"
     if name in params.finetunes:
         return "it takes oblong pictures" if _is_oblong(config, name) else None
+    is_network = name in params.students and params.students[name].finetune is not None
+    if name in params.imports.predictions or is_network:
+        return "it is a network that others taught" if is_network else "its predictions are imported"
     about = _about(config, name)
     if oblong := [used for used in about["backbones"] if used in params.finetunes and _is_oblong(config, used)]:
         return f"{', '.join(oblong)} takes oblong pictures"
@@ -175,7 +175,7 @@ def _is_oblong(config: Config, name: str) -> bool:
 
 
 def _member(config: Config, name: str) -> Member:
-    folder = paths.models(config.params.competition, name)
+    folder = config.params.fitted(name)
     if name in config.params.finetunes:
         heads = tuple(models.load(folder, fold) for fold in models.folds(folder))
         return Member((name,), heads, is_network=True)
@@ -186,7 +186,7 @@ def _member(config: Config, name: str) -> Member:
 
 def _about(config: Config, name: str) -> dict[str, Any]:
     """Return what a member's models take."""
-    path = paths.models(config.params.competition, name) / ABOUT
+    path = config.params.fitted(name) / ABOUT
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except OSError:

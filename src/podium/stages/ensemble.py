@@ -1,6 +1,5 @@
 """ensemble: the bank's members -> weights and adjustment, one table of predictions, scored naively and cross-fitted."""
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,7 +27,7 @@ def run(config: Config) -> None:
     """
     params, competition, scoring = config.params, config.params.competition, scoring_of(config)
     task, data = scoring.task, Dataset(paths.dataset(competition))
-    bank = read_bank(paths.data(competition, "bank.json"), partial(paths.predictions, competition), task.predictions)
+    bank = read_bank(paths.data(competition, "bank.json"), task.predictions)
     y, weight = task.truth(data, bank.train_ids), data.weight(bank.train_ids)
     folds = FoldTable.read(data.folder).matrix(bank.train_ids)
 

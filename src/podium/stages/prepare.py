@@ -45,7 +45,12 @@ def listed(config: Config) -> Listed:
     rows = _rows(listing.rows, encoded, competition, where)
     is_known = rows[encoded.columns.columns].notna().all(axis=1)
     unlabelled = rows.loc[~is_known & (rows["split"] == "train"), "row_id"]
-    rows = rows.drop(unlabelled.index)
+    if competition.layout.unlabelled == "drop":
+        rows = rows.drop(unlabelled.index)
+    elif encoded.files is not None:
+        raise PodiumError(f"{where}: layout.unlabelled: only classes and values can be learnt without labels; drop them")
+    else:  # of weight 0: nothing but a teacher says anything of them
+        rows.loc[unlabelled.index, ["split", "weight"]] = "extra", 0.0
     if not (rows["split"] == "train").any():
         raise PodiumError(f"{where}: layout: not one row has a label to train on")
     task.require_classes(rows, where)

@@ -133,7 +133,7 @@ class VectorTask(tasks.Task):
     def fallback(self, data: Dataset, row_ids: Iterable[str]) -> Scores:
         """See Task; the prior of all rows with a target."""
         ids = np.asarray(list(row_ids), dtype=object)
-        trained = data.rows[data.rows["split"] != "test"]
+        trained = data.rows[(data.rows["split"] != "test") & (data.rows["weight"] > 0)]
         prior = self.prior(self.targets(trained), trained["weight"].to_numpy())
         columns = tuple(self.columns(data.labels))
         p = np.tile(prior.astype(np.float32), (len(ids), 1))

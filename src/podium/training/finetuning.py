@@ -5,7 +5,7 @@ A fold's key names all that changes its numbers, so that a finished fold is neve
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,6 +26,7 @@ from podium.contracts.tables import VIEWS, by_id
 from podium.engines.keras import Engine
 from podium.errors import PodiumError
 from podium.features.extraction import decoder, named, workers
+from podium.fitting.lesson import Lesson
 from podium.imaging.images import Reader, UnreadableImageError
 from podium.imaging.views import apply
 from podium.pool import n_threads
@@ -62,6 +63,7 @@ class Finetuning:
     pixels: np.ndarray  # (n, h, w, 3) uint8, in the order of `images`
     seed: int
     cache: Path  # the folder of all folds of all finetunes
+    lessons: Callable[[folds.Split], Lesson] | None = None  # what a fold's network is taught in place of labels
 
     @classmethod
     def read(cls, competition: str, spec: Finetune, task: Task, seed: int, where: str) -> "Finetuning":
@@ -133,6 +135,7 @@ class Finetuning:
             for model in self.models:
                 models.save(model.trained, temporary, model.name)
             facts = {**describe(self.encoder), "labels": self.labels, "shape": list(self.encoder.shape)}
+            facts["folds"] = self.fold_table.digest
             write_json(facts, temporary / "about.json")
         return [models.load(folder, model.name) for model in self.models]
 
@@ -201,13 +204,20 @@ class FoldModel:
     def examples(self) -> tuple[Examples, Examples | None, Mapping[str, float]]:
         """Return what is trained on, what stops it early, and the facts that predictions need beside the weights."""
         finetuning, spec = self.finetuning, self.finetuning.encoder.spec
-        rows = by_id(finetuning.rows, self.split.train, "rows.parquet")
-        lessons = finetuning.problem.lessons(self.split.train)
+        if finetuning.lessons is None:
+            rows = by_id(finetuning.rows, self.split.train, "rows.parquet")
+            lessons = finetuning.problem.lessons(self.split.train)
+            weight = rows["weight"].to_numpy() * lessons.weight
+        else:
+            taught = finetuning.lessons(self.split)
+            rows = by_id(finetuning.rows, taught.row_id, "rows.parquet")
+            lessons = finetuning.problem.taught(taught)
+            weight = lessons.weight
         table = pd.DataFrame({"row_id": rows["row_id"], "line": np.arange(len(rows))})
         images = finetuning.images.merge(table, on="row_id", validate="many_to_one")
         line = images["line"].to_numpy()
         share = 1 / np.bincount(line, minlength=len(rows))  # the images of a row share its weight
-        weight = rows["weight"].to_numpy() * share * lessons.weight
+        weight = weight * share
         examples = Examples(
             place=images["place"].to_numpy(np.int64),
             target=lessons.target[line],
@@ -272,6 +282,16 @@ class FoldModel:
         p = predict(head, np.stack([*self.rows.get(plan["key"])]).astype(np.float32))
         index = pd.Index(plan["row_id"], name="row_id")
         return pd.DataFrame(p.astype(np.float64), columns=columns, index=index).groupby(level=0).mean()
+
+    def asked(self, row_ids: np.ndarray, views: Sequence[str], watch: Watch, head: Fitted | None = None) -> np.ndarray:
+        """Return `(n, k)` float64 of any rows, in their order: the mean over their images and these views.
+
+        The network is trained and asked as far as the cache does not hold it; `head` is it as it was saved.
+        """
+        plan = self.finetuning.plan
+        plan = plan[plan["view"].isin(views) & plan["row_id"].isin(row_ids)]
+        self.complete(plan, watch)
+        return self.predict(plan, head or self.trained).loc[list(row_ids)].to_numpy(np.float64)
 
     @property
     def trained(self) -> TrainedNetwork:

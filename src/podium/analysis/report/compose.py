@@ -1,7 +1,6 @@
 """All results of a competition -> the report's page, and its charts' tables."""
 
 import json
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +79,7 @@ def _panels(config: Config) -> Panels:
 def _results(config: Config, members: list[str]) -> Results:
     name, scoring = config.params.competition, scoring_of(config)
     task, data = scoring.task, Dataset(paths.dataset(name))
-    bank = read_bank(paths.data(name, "bank.json"), partial(paths.predictions, name), task.predictions)
+    bank = read_bank(paths.data(name, "bank.json"), task.predictions)
     ids = bank.train_ids
     positions = pd.DataFrame({"row_id": ids, "position": range(len(ids))})
     by_name = dict(zip(bank.names, bank.train, strict=True))

@@ -12,6 +12,7 @@ import numpy as np
 
 from podium.contracts.dataset import Dataset
 from podium.contracts.predictions import Predictions
+from podium.fitting.lesson import Lesson
 from podium.training.encoder import Encoder
 
 
@@ -77,6 +78,10 @@ class Problem(ABC):
     @abstractmethod
     def lessons(self, row_ids: np.ndarray) -> Lessons:
         """Return what these rows teach, in their order."""
+
+    def taught(self, lesson: Lesson) -> Lessons:
+        """Return what rows teach by a lesson, which takes the place of their targets and weights."""
+        raise NotImplementedError
 
     @abstractmethod
     def build(self, seed: int) -> Any:

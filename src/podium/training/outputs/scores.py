@@ -10,6 +10,7 @@ from podium.contracts.averages import mean_over_models
 from podium.contracts.models import Fitted
 from podium.contracts.scores import Scores
 from podium.contracts.steps import Affine, Chain, Linear
+from podium.fitting.lesson import Lesson
 from podium.tasks.vector import VectorTask
 from podium.training import Finetune, outputs
 from podium.training.encoder import Encoder
@@ -36,6 +37,20 @@ class Problem(outputs.Problem):
             weight=task.class_weights(y, self.encoder.spec.class_weight, labels, self.where),
             stratum=task.strata(y),
             inner=y,
+            facts={"mean": mean, "std": std},
+        )
+
+    def taught(self, lesson: Lesson) -> Lessons:
+        """See Problem; what depends on a class goes by the likeliest."""
+        task, labels, spec = self.task, self.data.labels, self.encoder.spec
+        y, target = task.decide(lesson.p), lesson.p
+        task.require_all(y, labels, self.where)
+        mean, std = (float(target.mean()), float(target.std()) or 1.0) if task.is_value else (0.0, 1.0)
+        return Lessons(
+            target=(target - mean) / std if task.is_value else target,
+            weight=lesson.weight * task.class_weights(y, spec.class_weight, labels, self.where),
+            stratum=task.strata(y),
+            inner=target[:, 0] if task.is_value else y,
             facts={"mean": mean, "std": std},
         )
 
