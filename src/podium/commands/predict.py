@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -16,25 +17,32 @@ from podium.contracts.scores import Scores
 from podium.contracts.submission import check, read_sample
 from podium.contracts.tables import by_id
 from podium.errors import PodiumError, preview
+from podium.imaging.overlay import png
 from podium.serving import ensemble as ensembles
+from podium.serving import occlusion
+from podium.serving.captions import caption, captioned
 from podium.serving.cells import labelled
 from podium.serving.ensemble import Ensemble
 from podium.serving.pictures import Found, find, rows_of, rows_of_table
 from podium.serving.runtime import Answers, Predictor, Row
 from podium.storage import csv_table
 from podium.storage.files import atomic
+from podium.tasks.vector import VectorTask
 
 MOST_PIXELS = 2**28  # of one picture: more is a mistake or an attack, and 0.8 GB
 _TEMPLATES = ("{path.stem}", "{path.name}")  # how a sample's ids may name files
 
 
-def run(config: Config, what: list[str], out: str | None, sample: str | None, rows: str | None) -> None:
-    """Predict pictures and write FILE, or FOLDER/predictions.csv; without `out`, print the table."""
+def run(
+    config: Config, what: list[str], out: str | None, sample: str | None, rows: str | None, pictures: str | None = None
+) -> None:
+    """Predict pictures and write FILE, or FOLDER/predictions.csv; without `out`, print the table.
+
+    In `pictures`, a folder, each lies with its label, probability and heatmap.
+    """
     os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))  # OpenCV reads it when it is loaded
     table = Path(rows) if rows and rows.lower().endswith(".csv") else None
-    for given, option in ((sample, "--sample"), (table and str(table), "--rows")):
-        if given and not Path(given).is_file():
-            raise PodiumError(f"{option}: there is no file {given}")
+    _check_paths(sample, table, pictures)
     ensemble = ensembles.read(config)
     if ensemble.note:
         print(f"predict: {ensemble.note}", file=sys.stderr)  # noqa: T201  # before any work
@@ -48,7 +56,11 @@ def run(config: Config, what: list[str], out: str | None, sample: str | None, ro
         lines = read_sample(Path(sample))
         kept = _of_sample(list(lines.iloc[:, 0]), found, list(wanted) if rows else None, sample)
         wanted, count = kept, sum(len(row.pictures) for row in kept)
-    answers = _predict(ensemble.predictor(ensembles.network), wanted, count)
+    predictor = ensemble.predictor(ensembles.network)
+    answers = _predict(predictor, wanted, count)
+    if pictures:
+        seen = wanted if isinstance(wanted, list) else rows_of(found, rows)  # a film's frames are read once more
+        _draw(config, ensemble, predictor, answers, seen, Path(pictures))
     if sample:
         _write_submission(config, ensemble, answers, lines, _file(out or "submission.csv", "submission.csv"))
         return
@@ -65,6 +77,15 @@ def run(config: Config, what: list[str], out: str | None, sample: str | None, ro
     print(f"{file}: {len(frame):,} rows")  # noqa: T201  # the command's answer
 
 
+def _check_paths(sample: str | None, table: Path | None, pictures: str | None) -> None:
+    """Raise PodiumError for a file that is not there, or a folder that is a file."""
+    for given, option in ((sample, "--sample"), (table, "--rows")):
+        if given and not Path(given).is_file():
+            raise PodiumError(f"{option}: there is no file {given}")
+    if pictures and Path(pictures).exists() and not Path(pictures).is_dir():
+        raise PodiumError(f"--pictures: {pictures} is no folder")
+
+
 def _predict(predictor: Predictor, rows: Iterable[Row], count: int) -> Answers:
     """Return all answers together; progress, speed and what cannot be read go to the terminal."""
     parts = []
@@ -75,6 +96,29 @@ def _predict(predictor: Predictor, rows: Iterable[Row], count: int) -> Answers:
         print(f"predict: {name}: {reason}", file=sys.stderr)  # noqa: T201  # listed, and no reason to stop
     ids = [row_id for part in parts for row_id in part.row_ids]
     return Answers(ids, np.concatenate([part.p for part in parts if part.row_ids] or [np.zeros((0, 1))]), unreadable)
+
+
+def _draw(
+    config: Config, ensemble: Ensemble, predictor: Predictor, answers: Answers, rows: Iterable[Row], folder: Path
+) -> None:
+    """Write each picture of a row that was predicted with label, probability and heatmap: FOLDER/NAME.png."""
+    task, p = config.competition.task, dict(zip(answers.row_ids, answers.p, strict=True))
+    assert isinstance(task, VectorTask)
+    predict, unreadable = occlusion.asking(predictor), {name for name, _ in answers.unreadable}
+    folder.mkdir(parents=True, exist_ok=True)
+    count = 0
+    with tqdm(desc="draw", unit="image", disable=None) as progress:
+        for picture, row_id in ((one, row.row_id) for row in rows for one in row.pictures if row.row_id in p):
+            if picture.name in unreadable:
+                continue
+            pixels = picture.load()
+            heat = occlusion.heatmap(pixels, predict, is_value=task.is_value)
+            text = caption(task.kind, ensemble.labels, p[row_id])
+            with atomic(folder / f"{quote(picture.name, safe='')}.png") as temporary:
+                temporary.write_bytes(png(captioned(pixels, heat, text)))
+            count += 1
+            progress.update()
+    print(f"{folder}: {count:,} pictures with their heatmaps", file=sys.stderr)  # noqa: T201
 
 
 def _of_sample(ids: list[str], found: Sequence[Found], rows: list[Row] | None, sample: str) -> list[Row]:

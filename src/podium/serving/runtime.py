@@ -120,17 +120,17 @@ class Predictor:
         members = [features.predict(self.members[name]) for name in self.model.names]
         return Answers([row.row_id for row in features.rows], self.model.combine(Arrays, members), unreadable)
 
-    def _chunks(self, rows: Iterable[Row]) -> Iterator[list["_Loaded"]]:
+    def _chunks(self, rows: Iterable[Row]) -> Iterator[list["Loaded"]]:
         """Yield rows of a few dozen pictures, decoded and resized by threads one chunk ahead."""
-        ahead: deque[Future[_Loaded]] = deque()
-        remaining, chunk, n_images = iter(rows), list[_Loaded](), 0
+        ahead: deque[Future[Loaded]] = deque()
+        remaining, chunk, n_images = iter(rows), list[Loaded](), 0
         with ThreadPoolExecutor(self.workers) as pool:
             try:
-                ahead.extend(pool.submit(self._load, row) for row in islice(remaining, IMAGES_AT_ONCE))
+                ahead.extend(pool.submit(self.load, row) for row in islice(remaining, IMAGES_AT_ONCE))
                 while ahead:
                     chunk.append(ahead.popleft().result())
                     n_images += len(chunk[-1].row.pictures)
-                    ahead.extend(pool.submit(self._load, row) for row in islice(remaining, 1))
+                    ahead.extend(pool.submit(self.load, row) for row in islice(remaining, 1))
                     if n_images >= IMAGES_AT_ONCE:
                         yield chunk
                         chunk, n_images = [], 0
@@ -139,7 +139,15 @@ class Predictor:
         if chunk:
             yield chunk
 
-    def _load(self, row: Row) -> "_Loaded":
+    def answer(self, loaded: Sequence["Loaded"]) -> Answers:
+        """Return the predictions of rows that are decoded already, in their order; as `run` does."""
+        features, unreadable = _Features.empty(self), [fault for one in loaded for fault in one.unreadable]
+        if readable := [one for one in loaded if one.n_read]:
+            features.add(self, readable)
+        return self._answers(features, unreadable)
+
+    def load(self, row: Row) -> "Loaded":
+        """Return a row decoded: what each network takes of its pictures' views."""
         squares: dict[str, list[np.ndarray]] = {name: [] for name in self.networks}
         unreadable, sizes = [], {network.least_px for network in self.networks.values()}
         for picture in row.pictures:
@@ -152,11 +160,11 @@ class Predictor:
                 views = {least_px: apply(one, operation, parameters) for least_px, one in pixels.items()}
                 for name, network in self.networks.items():
                     squares[name].append(resize(views[network.least_px], network, network.px))
-        return _Loaded(row, squares, len(row.pictures) - len(unreadable), unreadable)
+        return Loaded(row, squares, len(row.pictures) - len(unreadable), unreadable)
 
 
 @dataclass(frozen=True)
-class _Loaded:
+class Loaded:
     """A row's squares by network, each picture's views one after the other; `n_read` pictures could be read."""
 
     row: Row
@@ -180,7 +188,7 @@ class _Features:
         }
         return cls([], [], parts)
 
-    def add(self, predictor: Predictor, loaded: Sequence[_Loaded]) -> None:
+    def add(self, predictor: Predictor, loaded: Sequence[Loaded]) -> None:
         """Run every network over the pictures of some rows."""
         self.rows.extend(one.row for one in loaded)
         self.counts.extend(one.n_read for one in loaded)
