@@ -46,8 +46,8 @@ HELPERS = {
     "ledger": ("commands.ledger", "run"),
     "leaks": ("commands.leaks", "run"),
     "bundle": ("commands.bundle", "run", "folder", "user", "hidden", "hours", "slim", "wheels"),
-    "export": ("commands.export", "run", "folder", "slim", "saved_model"),
-    "predict": ("commands.predict", "run", "what", "out", "sample", "rows", "pictures"),
+    "export": ("commands.export", "run", "folder", "slim", "saved_model", "onnx"),
+    "predict": ("commands.predict", "run", "what", "out", "sample", "rows", "pictures", "metadata"),
     "push": ("commands.push", "run", "folder"),
     "serve": ("commands.serve", "run", "folder", "host", "port", "queue", "max_megabytes", "max_megapixels"),
     "prune": ("commands.prune", "run", "yes"),
@@ -130,11 +130,13 @@ def _add_serving(commands: Any) -> None:
     predict.add_argument("--out", metavar="FILE_OR_FOLDER", help="a CSV; the table is printed by default")
     predict.add_argument("--sample", metavar="FILE", help="a sample submission, to write a submission of its lines")
     predict.add_argument("--rows", metavar="TEMPLATE_OR_CSV", help="a row's id from its path, such as '{path.stem}'")
+    predict.add_argument("--metadata", metavar="CSV", help="its columns by row_id, for members that take metadata")
     predict.add_argument("--pictures", metavar="FOLDER", help="draw each with its label, probability and heatmap")
     export = commands.add_parser("export", help="write the ensemble as a folder that needs no podium")
     export.add_argument("folder", metavar="FOLDER", nargs="?", help="exports/<competition> by default")
     export.add_argument("--slim", metavar="LOSS", type=float, help="the smallest ensemble within this loss of score")
     export.add_argument("--saved-model", action="store_true", help="networks as TensorFlow's SavedModel, too")
+    export.add_argument("--onnx", action="store_true", help="networks as ONNX, too")
     bundle = commands.add_parser("bundle", help="write a Kaggle dataset and kernel of the ensemble, and rehearse them")
     bundle.add_argument("folder", metavar="FOLDER", nargs="?", help="bundles/<competition> by default")
     bundle.add_argument("--user", metavar="NAME", help="whose dataset and kernel it will be; else KAGGLE_USERNAME")

@@ -1,5 +1,6 @@
 """`podium predict`: what is scored is what new pictures get."""
 
+import re
 import shutil
 import zipfile
 from urllib.parse import quote
@@ -81,6 +82,34 @@ def test_imported_members_are_named_and_the_weights_fitted_without_them(house, t
     assert said.out.startswith("row_id,label,1\nincoming/images/001.png,")
 
 
+def test_members_with_metadata_follow_where_a_table_gives_it(house, tmp_path, monkeypatch, capsys):
+    """One beside features, one of metadata alone: the ensemble's numbers to the bit; else they are named."""
+    shutil.copytree(house.root, tmp_path / "work", symlinks=True)
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setenv("PODIUM_CACHE", str(house.root / ".podium"))
+    text = (tmp_path / "work/params.yaml").read_text()
+    both = "  aged: {backbone: colour, head: logistic, metadata: true}\n  old: {backbone: metadata, head: logistic}\n"
+    kept = text[text.index("  logistic_lite:") : text.index("  logistic_tiny:")]
+    some = text[: text.index("members:")] + "members:\n" + kept + both + text[text.index("finetunes:") :]
+    some = re.sub("fusions:.*?ensemble:", "fusions: {}\nensemble:", some, flags=re.DOTALL)
+    (tmp_path / "work/params.yaml").write_text(some)
+    for command in (["fit", "aged"], ["fit", "old"], ["bank"], ["ensemble"]):
+        assert main(command) == 0
+    rows = pd.read_csv("incoming/labels.csv", dtype=str).rename(columns={"id": "row_id"})
+    rows[["row_id", "age"]].to_csv("ages.csv", index=False)
+    given = ["predict", "incoming/images", "--rows", "{path.stem}", "--out", "p.csv"]
+    assert main([*given, "--metadata", "ages.csv"]) == 0
+    table = pd.read_csv("p.csv", dtype={"row_id": str}).set_index("row_id")
+    test = Scores.read(paths.ensemble("toy")).of_split("test")
+    np.testing.assert_array_equal(table.loc[test.row_id, "1"].to_numpy(np.float32), test.p[:, 0])
+    capsys.readouterr()
+    assert main(given) == 0
+    assert "aged: it takes metadata that is not given: age; old: it takes" in capsys.readouterr().err
+    rows[["row_id", "age"]][1:].to_csv("fewer.csv", index=False)
+    assert main([*given, "--metadata", "fewer.csv"]) == 2
+    assert "fewer.csv: row_id: no line of '000'" in capsys.readouterr().err
+
+
 def test_pictures_show_label_probability_and_heatmap(at_home, tmp_path, monkeypatch, capsys):
     """One file a picture, a video's frames too, of those that can be read; the caption is the table's number."""
     film = cv2.VideoWriter(str(tmp_path / "film.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 5, (40, 40))
@@ -133,6 +162,8 @@ def test_a_caption_is_short_and_says_all(kind, labels, p, text):
         (["models"], "models: no image in this folder"),
         (["incoming", "--sample", "nowhere.csv"], "--sample: there is no file nowhere.csv"),
         (["incoming", "--rows", "{stem}"], "--rows: '{stem}' is no CSV, and no template"),
+        (["incoming", "--metadata", "no.csv"], "--metadata: there is no file no.csv"),
+        (["incoming", "--metadata", "incoming/labels.csv"], "labels.csv: there is no column 'row_id'"),
         (["incoming", "--pictures", "params.yaml"], "--pictures: params.yaml is no folder"),
         (["params.yaml"], "not one of 1 pictures can be read; the first: params.yaml: it is no image"),
     ],

@@ -75,7 +75,7 @@ def ask(port, method, path, body=None, headers=None):
 
 @pytest.fixture(scope="module")
 def model(exported):
-    return serve._exported(exported)
+    return serve.exported(exported)
 
 
 @pytest.fixture(scope="module")
@@ -327,7 +327,7 @@ def test_openapi_names_every_route_and_nothing_else(port, model):
 def test_the_stages_own_models_are_served_too(at_home):
     """Without a folder: a test row gets the number of the ensemble's table."""
     test = Scores.read(ensemble("toy")).of_split("test")
-    with listening(serve._here()) as port:
+    with listening(serve.fitted()) as port:
         for row_id, p in list(zip(test.row_id, test.p, strict=True))[:3]:
             data = (at_home.root / f"incoming/images/{row_id}.png").read_bytes()
             np.testing.assert_array_equal(served(ask(port, "POST", INFER, json.dumps(in_json([data])))[1])[0], p)

@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -34,16 +35,23 @@ _TEMPLATES = ("{path.stem}", "{path.name}")  # how a sample's ids may name files
 
 
 def run(
-    config: Config, what: list[str], out: str | None, sample: str | None, rows: str | None, pictures: str | None = None
+    config: Config,
+    what: list[str],
+    out: str | None,
+    sample: str | None,
+    rows: str | None,
+    pictures: str | None = None,
+    metadata: str | None = None,
 ) -> None:
     """Predict pictures and write FILE, or FOLDER/predictions.csv; without `out`, print the table.
 
-    In `pictures`, a folder, each lies with its label, probability and heatmap.
+    In `pictures`, a folder, each lies with its label, probability and heatmap. `metadata` is a CSV by row_id.
     """
     os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))  # OpenCV reads it when it is loaded
     table = Path(rows) if rows and rows.lower().endswith(".csv") else None
-    _check_paths(sample, table, pictures)
-    ensemble = ensembles.read(config)
+    _check_paths({"--sample": sample, "--rows": table, "--metadata": metadata}, pictures)
+    cells = _cells(metadata) if metadata else pd.DataFrame()
+    ensemble = ensembles.read(config, metadata=cells.columns)
     if ensemble.note:
         print(f"predict: {ensemble.note}", file=sys.stderr)  # noqa: T201  # before any work
     found = find(what)
@@ -56,6 +64,8 @@ def run(
         lines = read_sample(Path(sample))
         kept = _of_sample(list(lines.iloc[:, 0]), found, list(wanted) if rows else None, sample)
         wanted, count = kept, sum(len(row.pictures) for row in kept)
+    if metadata:
+        wanted = list(_described(wanted, cells, metadata))
     predictor = ensemble.predictor(ensembles.network)
     answers = _predict(predictor, wanted, count)
     if pictures:
@@ -77,13 +87,30 @@ def run(
     print(f"{file}: {len(frame):,} rows")  # noqa: T201  # the command's answer
 
 
-def _check_paths(sample: str | None, table: Path | None, pictures: str | None) -> None:
-    """Raise PodiumError for a file that is not there, or a folder that is a file."""
-    for given, option in ((sample, "--sample"), (table, "--rows")):
+def _check_paths(files: Mapping[str, str | Path | None], pictures: str | None) -> None:
+    """Raise PodiumError for a file that is not there, by its option, or a folder that is a file."""
+    for option, given in files.items():
         if given and not Path(given).is_file():
             raise PodiumError(f"{option}: there is no file {given}")
     if pictures and Path(pictures).exists() and not Path(pictures).is_dir():
         raise PodiumError(f"--pictures: {pictures} is no folder")
+
+
+def _cells(file: str) -> pd.DataFrame:
+    """Return the table of metadata, its cells text, by row_id."""
+    table = csv_table.read(Path(file).read_bytes(), file)
+    csv_table.require(table, ["row_id"], file)
+    if (twice := table["row_id"][table["row_id"].duplicated()]).any():
+        raise PodiumError(f"{file}: row_id: named twice: {preview(twice.tolist())}")
+    return table.set_index("row_id")
+
+
+def _described(rows: Iterable[Row], cells: pd.DataFrame, file: str) -> Iterator[Row]:
+    """Yield rows with their metadata; raises PodiumError for one that has no line."""
+    for row in rows:
+        if row.row_id not in cells.index:
+            raise PodiumError(f"{file}: row_id: no line of {row.row_id!r}; --rows says how pictures are called")
+        yield replace(row, cells=cells.loc[row.row_id].to_dict())
 
 
 def _predict(predictor: Predictor, rows: Iterable[Row], count: int) -> Answers:
@@ -104,16 +131,17 @@ def _draw(
     """Write each picture of a row that was predicted with label, probability and heatmap: FOLDER/NAME.png."""
     task, p = config.competition.task, dict(zip(answers.row_ids, answers.p, strict=True))
     assert isinstance(task, VectorTask)
-    predict, unreadable = occlusion.asking(predictor), {name for name, _ in answers.unreadable}
+    unreadable = {name for name, _ in answers.unreadable}
     folder.mkdir(parents=True, exist_ok=True)
     count = 0
     with tqdm(desc="draw", unit="image", disable=None) as progress:
-        for picture, row_id in ((one, row.row_id) for row in rows for one in row.pictures if row.row_id in p):
-            if picture.name in unreadable:
+        for row, picture in ((one, picture) for one in rows for picture in one.pictures):
+            if picture.name in unreadable or row.row_id not in p:
                 continue
             pixels = picture.load()
+            predict = occlusion.asking(predictor, row.cells)
             heat = occlusion.heatmap(pixels, predict, is_value=task.is_value)
-            text = caption(task.kind, ensemble.labels, p[row_id])
+            text = caption(task.kind, ensemble.labels, p[row.row_id])
             with atomic(folder / f"{quote(picture.name, safe='')}.png") as temporary:
                 temporary.write_bytes(png(captioned(pixels, heat, text)))
             count += 1

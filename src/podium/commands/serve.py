@@ -32,7 +32,7 @@ def run(folder: str | None, host: str, port: int, queue: int, max_megabytes: flo
     from podium.serving.server import Limits, application
 
     listening = _listen(host, port)  # before the model is loaded, which takes seconds
-    model = _exported(Path(folder)) if folder else _here()
+    model = exported(Path(folder)) if folder else fitted()
     limits = Limits(max_megabytes, max_megapixels, queue)
     # A client's broken HTTP is answered, and nothing that this log should hold.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
@@ -53,7 +53,7 @@ def _listen(host: str, port: int) -> socket.socket:
         raise PodiumError(f"--port: cannot listen on {host}, port {port}: {reason}") from None
 
 
-def _exported(folder: Path) -> "Model":
+def exported(folder: Path) -> "Model":
     """Return an exported model, every file of it checked."""
     from podium.serving.server import Model
 
@@ -65,7 +65,7 @@ def _exported(folder: Path) -> "Model":
         raise PodiumError(f"{folder / 'manifest.json'}: not the manifest of an exported model ({error})") from None
 
 
-def _here() -> "Model":
+def fitted() -> "Model":
     """Return the ensemble of params.yaml's competition."""
     from podium.serving.server import Model
 

@@ -3,8 +3,9 @@
 It asks nothing but predictions, so it explains any ensemble, also one of trees, and where Keras is not.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -69,12 +70,12 @@ def unclipped(predictor: Predictor) -> Predictor:
     return replace(predictor, model=replace(predictor.model, clip=None))
 
 
-def asking(predictor: Predictor) -> Callable[[Sequence[np.ndarray]], np.ndarray]:
-    """Return the function from pictures to a predictor's unclipped predictions, as `heatmap` takes it."""
+def asking(predictor: Predictor, cells: Mapping[str, Any]) -> Callable[[Sequence[np.ndarray]], np.ndarray]:
+    """Return the function from a row's pictures to a predictor's unclipped predictions, as `heatmap` takes it."""
     open_ended = unclipped(predictor)
 
     def predict(pictures: Sequence[np.ndarray]) -> np.ndarray:
-        rows = [Row("", (Picture("", lambda one=one: one),)) for one in pictures]  # type: ignore[misc]
+        rows = [Row("", (Picture("", lambda one=one: one),), cells) for one in pictures]  # type: ignore[misc]
         return np.concatenate([found.p for found in open_ended.run(rows)])
 
     return predict

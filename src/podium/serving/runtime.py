@@ -6,7 +6,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from podium.contracts.averages import as_kept, mean_by_row, mean_of, mean_view, predict_views
 from podium.contracts.blends import EnsembleModel
+from podium.contracts.metadata import MetadataColumn
 from podium.contracts.models import Fitted
 from podium.contracts.steps import predict
 from podium.imaging.pixels import UnreadableImageError, apply, decode, resize
@@ -42,10 +43,11 @@ class Picture:
 
 @dataclass(frozen=True)
 class Row:
-    """What gets one prediction: usually one picture."""
+    """What gets one prediction: usually one picture; `cells` is its metadata, as text, by column."""
 
     row_id: str
     pictures: tuple[Picture, ...]
+    cells: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -69,12 +71,16 @@ class Network:
 
 @dataclass(frozen=True)
 class Member:
-    """A head's models on the features of `networks`, side by side; or the heads of one trained network, by fold."""
+    """A head's models on the features of `networks`, side by side; or the heads of one trained network, by fold.
+
+    The columns of `metadata` stand behind the features.
+    """
 
     networks: tuple[str, ...]
     models: tuple[Fitted, ...]
     merges_views: bool = False
     is_network: bool = False
+    metadata: tuple[MetadataColumn, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -211,6 +217,10 @@ class _Features:
         """Return the mean over views; a head takes a backbone's features, or those by the network of its own fold."""
         chosen = [self.parts[name][n if len(self.parts[name]) > 1 else 0] for name in member.networks]
         parts = [mean_by_row(np.concatenate(one), first, counts) for one in chosen]
+        if member.metadata:
+            n_views = parts[0].shape[1] if parts else 1
+            cells = [column.numbers(row.cells.get(column.name) for row in self.rows) for column in member.metadata]
+            parts.append(np.repeat(np.stack(cells, axis=1)[:, None], n_views, axis=1))
         x = np.concatenate(parts, axis=2) if len(parts) > 1 else parts[0]
         return predict_views(model, mean_view(x) if member.merges_views else x)
 
