@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import os
 import re
+import shutil
 import threading
 from collections import deque
 from functools import cache
@@ -13,6 +15,10 @@ import cv2
 import numpy as np
 import pytest
 
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+    " --disable-component-update --disable-sync --hide-scrollbars"
+)
 TESTS = Path(__file__).parent
 PIPELINE = TESTS / "pipeline"
 # File -> the tests that take a second of a core and more, or as a family many, by a regular expression; the others of
@@ -123,6 +129,25 @@ COPIES = {
 def copy(request):
     """Return a way to copy a picture, by name, and the function that does it."""
     return request.param, lambda image: np.ascontiguousarray(COPIES[request.param](image))
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """A browser that writes down its console and every request."""
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (chromium and driver):
+        reason = "needs Chromium: apt-get install chromium chromium-driver"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for flag in [*FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"]:
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    session = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    yield session
+    session.quit()
 
 
 @pytest.fixture

@@ -50,14 +50,15 @@ HELPERS = {
     "ledger": ("commands.ledger", "run"),
     "leaks": ("commands.leaks", "run"),
     "bundle": ("commands.bundle", "run", "folder", "user", "hidden", "hours", "slim", "wheels"),
-    "export": ("commands.export", "run", "folder", "slim", "saved_model"),
-    "predict": ("commands.predict", "run", "what", "out", "sample", "rows"),
+    "export": ("commands.export", "run", "folder", "slim", "saved_model", "onnx"),
+    "predict": ("commands.predict", "run", "what", "out", "sample", "rows", "pictures", "metadata"),
     "push": ("commands.push", "run", "folder"),
+    "serve": ("commands.serve", "run", "folder", "host", "port", "queue", "max_megabytes", "max_megapixels"),
     "prune": ("commands.prune", "run", "yes"),
     "reference": ("commands.reference", "run"),
     "use": ("commands.use", "run", "name"),
 }
-WITHOUT_CONFIG = ("scan", "compare", "label", "new", "reference", "use")
+WITHOUT_CONFIG = ("scan", "compare", "label", "new", "reference", "serve", "use")
 _STDOUT = 1
 _SIGPIPE = 128 + 13  # what a shell reports of a command whose reader hung up
 
@@ -127,15 +128,29 @@ def _parser() -> argparse.ArgumentParser:  # noqa: PLR0915  # a line for each co
     )
     commands.add_parser("ledger", help="show the uploads, CV against leaderboard, and the two final picks")
     commands.add_parser("leaks", help="look for copies, shared groups and telling metadata; say what each model saw")
+    _add_serving(commands)
+    prune = commands.add_parser("prune", help="list cached rows and outputs that no params name any more")
+    prune.add_argument("--yes", action="store_true", help="remove them")
+    commands.add_parser("reference", help="print every key of params.yaml and of a competition, as Markdown")
+    use = commands.add_parser("use", help="put a recipe in place as params.yaml")
+    use.add_argument("name", metavar="RECIPE", help="a name in recipes/, without .yaml")
+    return parser
+
+
+def _add_serving(commands: Any) -> None:
+    """Add the commands by which a fitted ensemble sees new pictures."""
     predict = commands.add_parser("predict", help="predict new pictures by the whole ensemble")
     predict.add_argument("what", metavar="PATH", nargs="+", help="images, folders, zip archives, videos")
     predict.add_argument("--out", metavar="FILE_OR_FOLDER", help="a CSV; the table is printed by default")
     predict.add_argument("--sample", metavar="FILE", help="a sample submission, to write a submission of its lines")
     predict.add_argument("--rows", metavar="TEMPLATE_OR_CSV", help="a row's id from its path, such as '{path.stem}'")
+    predict.add_argument("--metadata", metavar="CSV", help="its columns by row_id, for members that take metadata")
+    predict.add_argument("--pictures", metavar="FOLDER", help="draw each with its label, probability and heatmap")
     export = commands.add_parser("export", help="write the ensemble as a folder that needs no podium")
     export.add_argument("folder", metavar="FOLDER", nargs="?", help="exports/<competition> by default")
     export.add_argument("--slim", metavar="LOSS", type=float, help="the smallest ensemble within this loss of score")
     export.add_argument("--saved-model", action="store_true", help="networks as TensorFlow's SavedModel, too")
+    export.add_argument("--onnx", action="store_true", help="networks as ONNX, too")
     bundle = commands.add_parser("bundle", help="write a Kaggle dataset and kernel of the ensemble, and rehearse them")
     bundle.add_argument("folder", metavar="FOLDER", nargs="?", help="bundles/<competition> by default")
     bundle.add_argument("--user", metavar="NAME", help="whose dataset and kernel it will be; else KAGGLE_USERNAME")
@@ -145,12 +160,13 @@ def _parser() -> argparse.ArgumentParser:  # noqa: PLR0915  # a line for each co
     bundle.add_argument("--wheels", metavar="FOLDER", help="where the packages' wheels lie, rather than a download")
     push = commands.add_parser("push", help="push a rehearsed bundle to Kaggle, submit its kernel, wait for the score")
     push.add_argument("folder", metavar="FOLDER", nargs="?", help="bundles/<competition> by default")
-    prune = commands.add_parser("prune", help="list cached rows and outputs that no params name any more")
-    prune.add_argument("--yes", action="store_true", help="remove them")
-    commands.add_parser("reference", help="print every key of params.yaml and of a competition, as Markdown")
-    use = commands.add_parser("use", help="put a recipe in place as params.yaml")
-    use.add_argument("name", metavar="RECIPE", help="a name in recipes/, without .yaml")
-    return parser
+    serve = commands.add_parser("serve", help="answer pictures over HTTP: KServe's protocol, and a page for a person")
+    serve.add_argument("folder", metavar="FOLDER", nargs="?", help="an exported model; the fitted ensemble by default")
+    serve.add_argument("--host", default="127.0.0.1", help="whom it listens to (default: this machine only)")
+    serve.add_argument("--port", type=int, default=8080, help="0 for any that is free (default: 8080)")
+    serve.add_argument("--queue", type=int, default=64, metavar="N", help="pictures at once; else 503 (default: 64)")
+    serve.add_argument("--max-megabytes", type=float, default=16, metavar="MB", help="of one request (default: 16)")
+    serve.add_argument("--max-megapixels", type=float, default=50, metavar="MP", help="of one picture (default: 50)")
 
 
 def _run(arguments: argparse.Namespace) -> None:

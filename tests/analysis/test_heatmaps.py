@@ -14,6 +14,7 @@ from podium.features.extraction import resolve_auto
 from podium.heads import Training
 from podium.heads.logistic import Head
 from podium.imaging.images import Reader, Resize, resize
+from podium.imaging.overlay import coloured
 from podium.tasks import binary, multiclass, regression
 from podium.training import Finetune
 from podium.training.encoder import find
@@ -217,7 +218,7 @@ def test_a_map_lies_over_what_it_was_made_from(shape, mode):
 
 def test_red_is_for_and_blue_is_against():
     """The strongest place is opaque, one without evidence shows through."""
-    rgba = heatmaps.coloured(np.array([[2.0, -1.0, 0.0]]))
+    rgba = coloured(np.array([[2.0, -1.0, 0.0]]))
     assert rgba[0, 0, 0] > rgba[0, 0, 2]
     assert rgba[0, 1, 2] > rgba[0, 1, 0]
     assert rgba[0, :, 3].tolist() == [255, 128, 0]

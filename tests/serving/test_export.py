@@ -12,7 +12,7 @@ from podium import paths
 from podium.cli import main
 from podium.contracts.scores import Scores
 from podium.errors import PodiumError
-from podium.serving import saved_model
+from podium.serving import onnx, saved_model
 
 pytestmark = [pytest.mark.keras, pytest.mark.xdist_group("serving")]  # one worker makes the competition once
 
@@ -154,3 +154,39 @@ def test_a_saved_model_that_differs_is_refused(at_home, tmp_path, monkeypatch):
     monkeypatch.setattr(saved_model, "_served", lambda _folder, images: images.reshape(len(images), -1) + 1.0)
     with pytest.raises(PodiumError, match="differs from the network by"):
         saved_model.write(model, tmp_path / "net/1")
+
+
+def test_onnx_answers_like_the_network(tmp_path):
+    """By a reader of its own: a convolution with its norm and a pooled end, for any number of pictures."""
+    pytest.importorskip("tf2onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    import keras
+
+    pixels = keras.Input((16, 16, 3), dtype="uint8")
+    maps = keras.layers.Conv2D(4, 3, strides=2, padding="same", use_bias=False)(keras.ops.cast(pixels, "float32"))
+    maps = keras.ops.silu(keras.layers.BatchNormalization()(maps))
+    model = keras.Model(pixels, keras.layers.GlobalAveragePooling2D()(maps))
+    onnx.write(model, tmp_path / "net/1/model.onnx")
+    images = np.random.default_rng(1).integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
+    session = runtime.InferenceSession(str(tmp_path / "net/1/model.onnx"), providers=["CPUExecutionProvider"])
+    (given,) = session.get_inputs()
+    assert (given.type, given.shape[1:]) == ("tensor(uint8)", [16, 16, 3])
+    expected = model.predict_on_batch(images)
+    assert np.ptp(expected) > 1
+    np.testing.assert_allclose(session.run(None, {given.name: images})[0], expected, atol=1e-3, rtol=1e-3)
+
+
+def test_an_onnx_model_that_differs_is_refused_and_one_that_cannot_be_made_named(
+    at_home, tmp_path, monkeypatch, capsys
+):
+    """Before any work, where the extra is not installed."""
+    keras = pytest.importorskip("keras")
+    model = keras.Sequential([keras.Input((4, 4, 3), dtype="uint8"), keras.layers.Flatten()])
+    monkeypatch.setattr(type(model), "export", lambda *_, **__: None)
+    monkeypatch.setattr(onnx, "_read_back", lambda _file, images: images.reshape(len(images), -1) + 1.0)
+    with pytest.raises(PodiumError, match="the ONNX model differs from the network by"):
+        onnx.write(model, tmp_path / "net/1/model.onnx")
+    monkeypatch.setattr(onnx, "find_spec", lambda _name: None)
+    assert main(["export", str(tmp_path / "export"), "--onnx"]) == 2
+    assert "--onnx: it takes tf2onnx; run pip install 'podium[onnx]'" in capsys.readouterr().err
+    assert not (tmp_path / "export").exists()

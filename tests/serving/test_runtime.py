@@ -19,7 +19,7 @@ def test_each_network_gets_the_square_that_training_gave_it(tmp_path):
     predictor = Predictor(networks, {}, SimpleNamespace(), (("flip", {"direction": "horizontal"}), ("identity", {})))
     with Reader(tmp_path) as reader:
         pixels, expected = reader.read("a.jpg"), {name: reader.resized("a.jpg", how, 32) for name, how in ways.items()}
-    loaded = predictor._load(Row("a", (of_bytes("a.jpg", lambda: data), Picture("film#0", lambda: pixels))))
+    loaded = predictor.load(Row("a", (of_bytes("a.jpg", lambda: data), Picture("film#0", lambda: pixels))))
     assert (expected["whole"] != expected["reduced"]).any()
     for name, square in expected.items():
         np.testing.assert_array_equal(loaded.squares[name][1], square)

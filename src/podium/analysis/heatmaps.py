@@ -216,13 +216,3 @@ def placed(places: np.ndarray, shape: tuple[int, int], how: Resize) -> np.ndarra
 def _middle(whole: np.ndarray, shape: Shape) -> np.ndarray:
     top, left = ((side - own) // 2 for side, own in zip(whole.shape, shape, strict=True))
     return whole[top : top + shape[0], left : left + shape[1]]
-
-
-def coloured(heat: np.ndarray) -> np.ndarray:
-    """Return `(h, w, 4)` uint8 RGBA: red where the evidence is for the label, blue where it is against it."""
-    strength = np.abs(heat) / max(float(np.abs(heat).max()), 1e-9)
-    rgba = np.zeros((*heat.shape, 4), np.uint8)
-    rgba[heat > 0, :3] = (230, 40, 30)
-    rgba[heat <= 0, :3] = (40, 90, 230)
-    rgba[..., 3] = (255 * strength).round()
-    return rgba

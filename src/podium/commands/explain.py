@@ -3,7 +3,6 @@
 Without ids: the images of the report's gallery, and a copy of the report that shows the maps over them.
 """
 
-import base64
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -25,6 +24,7 @@ from podium.contracts.tables import IMAGES, ROWS, by_id
 from podium.errors import PodiumError, preview
 from podium.features.extraction import Extraction, resolve_auto
 from podium.imaging.images import Reader
+from podium.imaging.overlay import data_uri, over, png
 from podium.splits.folds import splits
 from podium.storage import csv_table
 from podium.storage.files import atomic
@@ -32,7 +32,6 @@ from podium.tasks.vector import VectorTask
 from podium.training.encoder import Encoder, find
 
 _PAGE_PX = 128  # of a map on the page; it has about 8 places a side
-_OPACITY = 0.5
 
 
 def run(config: Config, ids: list[str], member: str | None) -> None:
@@ -55,8 +54,8 @@ def run(config: Config, ids: list[str], member: str | None) -> None:
         for image_id, source in by_id(images, list(found), "images", "image_id")[["image_id", "source"]].to_numpy():
             pixels = reader.read(source)
             spread = heatmaps.placed(found[image_id].places, pixels.shape[:2], how)
-            _write(_over(pixels, spread), paths.heatmap(name, f"{quote(image_id, safe='')}.png"))
-            heat[image_id] = _for_page(spread)
+            _write(over(pixels, spread), paths.heatmap(name, f"{quote(image_id, safe='')}.png"))
+            heat[image_id] = data_uri(spread, _PAGE_PX)
     print(f"{paths.heatmap(name, '')}: {len(heat)} images explained by {chosen}")  # noqa: T201  # the command's answer
     if page:
         file = paths.heatmap(name, "report.html")
@@ -145,31 +144,6 @@ def _mean(found: list[Heatmap]) -> Heatmap:
     return Heatmap(label, np.mean([one.places for one in found if one.label == label], axis=0))
 
 
-def _over(pixels: np.ndarray, spread: np.ndarray) -> np.ndarray:
-    """Return the image `(h, w, 3)` uint8 with its map laid over it."""
-    rgba = heatmaps.coloured(spread)
-    share = _OPACITY * rgba[..., 3:] / 255
-    return np.asarray((pixels * (1 - share) + rgba[..., :3] * share).round().astype(np.uint8))
-
-
-def _for_page(spread: np.ndarray) -> str:
-    """Return the map as a small picture with the image's shape."""
-    import cv2
-
-    height, width = spread.shape
-    scale = min(1.0, _PAGE_PX / max(height, width))
-    small = cv2.resize(spread, (max(1, round(width * scale)), max(1, round(height * scale))))
-    return f"data:image/png;base64,{base64.b64encode(_png(heatmaps.coloured(small))).decode()}"
-
-
 def _write(pixels: np.ndarray, path: Path) -> None:
     with atomic(path) as temporary:
-        temporary.write_bytes(_png(pixels))
-
-
-def _png(pixels: np.ndarray) -> bytes:
-    """Return RGB or RGBA pixels as the bytes of a PNG."""
-    import cv2
-
-    code = cv2.COLOR_RGBA2BGRA if pixels.shape[2] == 4 else cv2.COLOR_RGB2BGR  # noqa: PLR2004  # channels
-    return bytes(cv2.imencode(".png", cv2.cvtColor(pixels, code))[1])
+        temporary.write_bytes(png(pixels))

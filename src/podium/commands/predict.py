@@ -2,8 +2,10 @@
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -16,26 +18,40 @@ from podium.contracts.scores import Scores
 from podium.contracts.submission import check, read_sample
 from podium.contracts.tables import by_id
 from podium.errors import PodiumError, preview
+from podium.imaging.overlay import png
 from podium.serving import ensemble as ensembles
+from podium.serving import occlusion
+from podium.serving.captions import caption, captioned
 from podium.serving.cells import labelled
 from podium.serving.ensemble import Ensemble
 from podium.serving.pictures import Found, find, rows_of, rows_of_table
 from podium.serving.runtime import Answers, Predictor, Row
 from podium.storage import csv_table
 from podium.storage.files import atomic
+from podium.tasks.vector import VectorTask
 
 MOST_PIXELS = 2**28  # of one picture: more is a mistake or an attack, and 0.8 GB
 _TEMPLATES = ("{path.stem}", "{path.name}")  # how a sample's ids may name files
 
 
-def run(config: Config, what: list[str], out: str | None, sample: str | None, rows: str | None) -> None:
-    """Predict pictures and write FILE, or FOLDER/predictions.csv; without `out`, print the table."""
+def run(
+    config: Config,
+    what: list[str],
+    out: str | None,
+    sample: str | None,
+    rows: str | None,
+    pictures: str | None = None,
+    metadata: str | None = None,
+) -> None:
+    """Predict pictures and write FILE, or FOLDER/predictions.csv; without `out`, print the table.
+
+    In `pictures`, a folder, each lies with its label, probability and heatmap. `metadata` is a CSV by row_id.
+    """
     os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))  # OpenCV reads it when it is loaded
     table = Path(rows) if rows and rows.lower().endswith(".csv") else None
-    for given, option in ((sample, "--sample"), (table and str(table), "--rows")):
-        if given and not Path(given).is_file():
-            raise PodiumError(f"{option}: there is no file {given}")
-    ensemble = ensembles.read(config)
+    _check_paths({"--sample": sample, "--rows": table, "--metadata": metadata}, pictures)
+    cells = _cells(metadata) if metadata else pd.DataFrame()
+    ensemble = ensembles.read(config, metadata=cells.columns)
     if ensemble.note:
         print(f"predict: {ensemble.note}", file=sys.stderr)  # noqa: T201  # before any work
     found = find(what)
@@ -48,7 +64,13 @@ def run(config: Config, what: list[str], out: str | None, sample: str | None, ro
         lines = read_sample(Path(sample))
         kept = _of_sample(list(lines.iloc[:, 0]), found, list(wanted) if rows else None, sample)
         wanted, count = kept, sum(len(row.pictures) for row in kept)
-    answers = _predict(ensemble.predictor(ensembles.network), wanted, count)
+    if metadata:
+        wanted = list(_described(wanted, cells, metadata))
+    predictor = ensemble.predictor(ensembles.network)
+    answers = _predict(predictor, wanted, count)
+    if pictures:
+        seen = wanted if isinstance(wanted, list) else rows_of(found, rows)  # a film's frames are read once more
+        _draw(config, ensemble, predictor, answers, seen, Path(pictures))
     if sample:
         _write_submission(config, ensemble, answers, lines, _file(out or "submission.csv", "submission.csv"))
         return
@@ -65,6 +87,32 @@ def run(config: Config, what: list[str], out: str | None, sample: str | None, ro
     print(f"{file}: {len(frame):,} rows")  # noqa: T201  # the command's answer
 
 
+def _check_paths(files: Mapping[str, str | Path | None], pictures: str | None) -> None:
+    """Raise PodiumError for a file that is not there, by its option, or a folder that is a file."""
+    for option, given in files.items():
+        if given and not Path(given).is_file():
+            raise PodiumError(f"{option}: there is no file {given}")
+    if pictures and Path(pictures).exists() and not Path(pictures).is_dir():
+        raise PodiumError(f"--pictures: {pictures} is no folder")
+
+
+def _cells(file: str) -> pd.DataFrame:
+    """Return the table of metadata, its cells text, by row_id."""
+    table = csv_table.read(Path(file).read_bytes(), file)
+    csv_table.require(table, ["row_id"], file)
+    if (twice := table["row_id"][table["row_id"].duplicated()]).any():
+        raise PodiumError(f"{file}: row_id: named twice: {preview(twice.tolist())}")
+    return table.set_index("row_id")
+
+
+def _described(rows: Iterable[Row], cells: pd.DataFrame, file: str) -> Iterator[Row]:
+    """Yield rows with their metadata; raises PodiumError for one that has no line."""
+    for row in rows:
+        if row.row_id not in cells.index:
+            raise PodiumError(f"{file}: row_id: no line of {row.row_id!r}; --rows says how pictures are called")
+        yield replace(row, cells=cells.loc[row.row_id].to_dict())
+
+
 def _predict(predictor: Predictor, rows: Iterable[Row], count: int) -> Answers:
     """Return all answers together; progress, speed and what cannot be read go to the terminal."""
     parts = []
@@ -75,6 +123,30 @@ def _predict(predictor: Predictor, rows: Iterable[Row], count: int) -> Answers:
         print(f"predict: {name}: {reason}", file=sys.stderr)  # noqa: T201  # listed, and no reason to stop
     ids = [row_id for part in parts for row_id in part.row_ids]
     return Answers(ids, np.concatenate([part.p for part in parts if part.row_ids] or [np.zeros((0, 1))]), unreadable)
+
+
+def _draw(
+    config: Config, ensemble: Ensemble, predictor: Predictor, answers: Answers, rows: Iterable[Row], folder: Path
+) -> None:
+    """Write each picture of a row that was predicted with label, probability and heatmap: FOLDER/NAME.png."""
+    task, p = config.competition.task, dict(zip(answers.row_ids, answers.p, strict=True))
+    assert isinstance(task, VectorTask)
+    unreadable = {name for name, _ in answers.unreadable}
+    folder.mkdir(parents=True, exist_ok=True)
+    count = 0
+    with tqdm(desc="draw", unit="image", disable=None) as progress:
+        for row, picture in ((one, picture) for one in rows for picture in one.pictures):
+            if picture.name in unreadable or row.row_id not in p:
+                continue
+            pixels = picture.load()
+            predict = occlusion.asking(predictor, row.cells)
+            heat = occlusion.heatmap(pixels, predict, is_value=task.is_value)
+            text = caption(task.kind, ensemble.labels, p[row.row_id])
+            with atomic(folder / f"{quote(picture.name, safe='')}.png") as temporary:
+                temporary.write_bytes(png(captioned(pixels, heat, text)))
+            count += 1
+            progress.update()
+    print(f"{folder}: {count:,} pictures with their heatmaps", file=sys.stderr)  # noqa: T201
 
 
 def _of_sample(ids: list[str], found: Sequence[Found], rows: list[Row] | None, sample: str) -> list[Row]:

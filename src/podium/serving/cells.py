@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-_HALF = 0.5  # where a probability becomes a label; a learnt threshold has been moved here
+HALF = 0.5  # where a probability becomes a label; a learnt threshold has been moved here
 
 
 def labelled(kind: str, labels: Sequence[str], p: np.ndarray) -> tuple[list[str], list[list[Any]]]:
@@ -16,10 +16,10 @@ def labelled(kind: str, labels: Sequence[str], p: np.ndarray) -> tuple[list[str]
     if kind == "regression":
         return ["y"], [[row[0]] for row in p]
     if kind == "binary":
-        return ["label", labels[1]], [[labels[int(row[0] >= _HALF)], row[0]] for row in p]
+        return ["label", labels[1]], [[labels[int(row[0] >= HALF)], row[0]] for row in p]
     if kind == "multiclass":
         return ["label", *labels], [[labels[int(row.argmax())], *row] for row in p]
-    chosen = (" ".join(label for label, one in zip(labels, row, strict=True) if one >= _HALF) for row in p)
+    chosen = (" ".join(label for label, one in zip(labels, row, strict=True) if one >= HALF) for row in p)
     return ["labels", *labels], [[names, *row] for names, row in zip(chosen, p, strict=True)]
 
 
@@ -42,9 +42,9 @@ def submitted(task: Mapping[str, Any], labels: Sequence[str], p: np.ndarray, col
     if len(columns) != 1:
         raise ValueError(f"the sample submission's columns are not the labels: {', '.join(columns)}")
     if task["kind"] == "binary":
-        return [[row[0]] if task["answer"] == "probability" else [labels[int(row[0] >= _HALF)]] for row in p]
+        return [[row[0]] if task["answer"] == "probability" else [labels[int(row[0] >= HALF)]] for row in p]
     if task["kind"] == "multiclass":
         likeliest = np.argsort(-p, axis=1, kind="stable")[:, : task["top"]]
         return [[" ".join(labels[k] for k in row)] for row in likeliest]
-    named = ([label for label, one in zip(labels, row, strict=True) if one >= _HALF] for row in p)
+    named = ([label for label, one in zip(labels, row, strict=True) if one >= HALF] for row in p)
     return [[task["separator"].join(names)] for names in named]

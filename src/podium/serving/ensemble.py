@@ -1,7 +1,7 @@
 """The competition's ensemble, from its saved models: which members can follow to new pictures, and what they take."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,8 @@ from podium.contracts import models
 from podium.contracts.blends import EnsembleModel
 from podium.contracts.dataset import Dataset
 from podium.contracts.folds import FoldTable
+from podium.contracts.metadata import NAME as METADATA
+from podium.contracts.metadata import MetadataColumn
 from podium.contracts.models import FULL
 from podium.contracts.predictions import Bank, read_bank
 from podium.errors import PodiumError
@@ -66,10 +68,11 @@ class Ensemble:
         return Predictor(networks, self.members, self.model, views, workers())
 
 
-def read(config: Config, *, slim: float | None = None) -> Ensemble:
+def read(config: Config, *, slim: float | None = None, metadata: Collection[str] = ()) -> Ensemble:
     """Return the ensemble as far as it can follow to new pictures; heads are loaded, networks are not.
 
-    Without imported members and those that take metadata, weights are fitted again. `slim` is the loss of the official
+    Without imported members, and those that take other columns than those of `metadata`, weights are fitted again.
+    `slim` is the loss of the official
     metric that a smaller ensemble may cost.
     """
     competition = config.params.competition
@@ -78,7 +81,7 @@ def read(config: Config, *, slim: float | None = None) -> Ensemble:
             f"{paths.competition(competition)}: task: new pictures are predicted for classes and values only"
         )
     saved: EnsembleModel = models.load(paths.models(competition, "ensemble"), FULL)
-    reasons = {name: reason for name in saved.names if (reason := _cannot_follow(config, name))}
+    reasons = {name: reason for name in saved.names if (reason := _cannot_follow(config, name, metadata))}
     model, note = trimmed(saved), ""
     if left_out := [name for name in model.names if name in reasons]:
         kept = [name for name in saved.names if name not in reasons]
@@ -150,7 +153,7 @@ class _Bank:
         return f"cross-fitted {official} {scores[0]:.4f} by {names}; {scores[1]:.4f} by all"
 
 
-def _cannot_follow(config: Config, name: str) -> str | None:
+def _cannot_follow(config: Config, name: str, metadata: Collection[str]) -> str | None:
     """Return why a member cannot predict new pictures, or None where it can."""
     params = config.params
     if name in params.finetunes:
@@ -164,8 +167,8 @@ def _cannot_follow(config: Config, name: str) -> str | None:
     imported = [backbone for backbone in about["backbones"] if backbone in params.imports.features]
     if imported:
         return f"its features {', '.join(imported)} are imported"
-    if about["metadata"]:
-        return "it takes metadata, which new pictures lack"
+    if lacking := [column["name"] for column in about["metadata"] if column["name"] not in metadata]:
+        return f"it takes metadata that is not given: {', '.join(lacking)}"
     return None
 
 
@@ -181,7 +184,9 @@ def _member(config: Config, name: str) -> Member:
         return Member((name,), heads, is_network=True)
     about = _about(config, name)
     loaded = tuple(models.load(folder, one) for one in models.that_predict(folder))
-    return Member(tuple(about["backbones"]), loaded, about["views"] == "mean")
+    pictured = tuple(backbone for backbone in about["backbones"] if backbone != METADATA)
+    columns = (MetadataColumn(**one | {"categories": tuple(one["categories"])}) for one in about["metadata"])
+    return Member(pictured, loaded, about["views"] == "mean", metadata=tuple(columns))
 
 
 def _about(config: Config, name: str) -> dict[str, Any]:

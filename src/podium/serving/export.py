@@ -6,7 +6,7 @@ Networks lie as OpenVINO Model Server expects them: networks/NAME/1/model.xml.
 import re
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from functools import partial
 from importlib import metadata
@@ -25,7 +25,7 @@ from podium.engines import openvino
 from podium.errors import PodiumError
 from podium.features.extraction import Extraction
 from podium.imaging.views import VIEWS
-from podium.serving import saved_model
+from podium.serving import onnx, saved_model
 from podium.serving.ensemble import Ensemble, Trained
 from podium.serving.runner import FORMAT
 from podium.storage.files import atomic_folder, digest, write_json
@@ -34,6 +34,7 @@ from podium.storage.files import atomic_folder, digest, write_json
 CODE = (
     "errors.py",
     "storage/files.py",
+    "contracts/metadata.py",
     "contracts/models.py",
     "contracts/steps.py",
     "contracts/averages.py",
@@ -48,14 +49,17 @@ _IMPORT = re.compile(r"^(\s*)from podium(?:\.\w+)*\.(\w+) import", re.MULTILINE)
 _ROOM = re.compile(r"^(\s*)from podium(?:\.(?:contracts|backbones)) import (.*)$", re.MULTILINE)
 
 
-def write(ensemble: Ensemble, folder: Path, *, with_saved_models: bool = False) -> dict[str, Any]:
-    """Write the folder, whole or not at all, and return its manifest; raises PodiumError for what cannot leave."""
+def write(ensemble: Ensemble, folder: Path, also: Collection[str] = ()) -> dict[str, Any]:
+    """Write the folder, whole or not at all, and return its manifest; raises PodiumError for what cannot leave.
+
+    `also` names what networks are written as beside OpenVINO's own format: saved_model, onnx.
+    """
     refuse(ensemble)
+    if "onnx" in also:
+        onnx.require()
     name = ensemble.config.params.competition
     with atomic_folder(folder) as temporary:
-        networks = {
-            one: _network(ensemble, one, temporary, with_saved_models=with_saved_models) for one in ensemble.networks
-        }
+        networks = {one: _network(ensemble, one, temporary, also) for one in ensemble.networks}
         members = {one: _member(ensemble, one, temporary / "models" / one) for one in ensemble.members}
         models.save(ensemble.model, temporary / "models" / "ensemble", FULL)
         _write_code(temporary)
@@ -93,7 +97,7 @@ def refuse(ensemble: Ensemble) -> None:
             raise PodiumError(f"{where}: OpenVINO cannot run {source.backbone.network}, so it cannot be exported")
 
 
-def _network(ensemble: Ensemble, name: str, folder: Path, *, with_saved_models: bool) -> dict[str, Any]:
+def _network(ensemble: Ensemble, name: str, folder: Path, also: Collection[str]) -> dict[str, Any]:
     """Write a network's models; returns its part of the manifest."""
     source, cached, kind = ensemble.source(name), None, "openvino"
     builds: dict[str, Callable[[], Any]] = {}
@@ -112,8 +116,10 @@ def _network(ensemble: Ensemble, name: str, folder: Path, *, with_saved_models: 
             builds[f"{name}/1"] = partial(network.build, px, source.pooling, backbone.layers)
     for run, build in builds.items():
         _copy(build, (batch, px, px, 3), cached, folder / "networks" / run)
-        if with_saved_models:
+        if "saved_model" in also:
             saved_model.write(build(), folder / "saved_models" / run)
+        if "onnx" in also:
+            onnx.write(build(), folder / "onnx" / run / "model.onnx")
     return {
         "px": px,
         "mode": how.mode,

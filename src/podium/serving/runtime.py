@@ -6,7 +6,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from podium.contracts.averages import as_kept, mean_by_row, mean_over_models, mean_view, predict_views
 from podium.contracts.blends import EnsembleModel
+from podium.contracts.metadata import MetadataColumn
 from podium.contracts.models import Fitted
 from podium.contracts.steps import predict
 from podium.imaging.pixels import UnreadableImageError, apply, decode, resize
@@ -42,10 +43,11 @@ class Picture:
 
 @dataclass(frozen=True)
 class Row:
-    """What gets one prediction: usually one picture."""
+    """What gets one prediction: usually one picture; `cells` is its metadata, as text, by column."""
 
     row_id: str
     pictures: tuple[Picture, ...]
+    cells: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -69,12 +71,16 @@ class Network:
 
 @dataclass(frozen=True)
 class Member:
-    """A head's models on the features of `networks`, side by side; or the heads of one trained network, by fold."""
+    """A head's models on the features of `networks`, side by side; or the heads of one trained network, by fold.
+
+    The columns of `metadata` stand behind the features.
+    """
 
     networks: tuple[str, ...]
     models: tuple[Fitted, ...]
     merges_views: bool = False
     is_network: bool = False
+    metadata: tuple[MetadataColumn, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -120,17 +126,17 @@ class Predictor:
         members = [features.predict(self.members[name]) for name in self.model.names]
         return Answers([row.row_id for row in features.rows], self.model.combine(Arrays, members), unreadable)
 
-    def _chunks(self, rows: Iterable[Row]) -> Iterator[list["_Loaded"]]:
+    def _chunks(self, rows: Iterable[Row]) -> Iterator[list["Loaded"]]:
         """Yield rows of a few dozen pictures, decoded and resized by threads one chunk ahead."""
-        ahead: deque[Future[_Loaded]] = deque()
-        remaining, chunk, n_images = iter(rows), list[_Loaded](), 0
+        ahead: deque[Future[Loaded]] = deque()
+        remaining, chunk, n_images = iter(rows), list[Loaded](), 0
         with ThreadPoolExecutor(self.workers) as pool:
             try:
-                ahead.extend(pool.submit(self._load, row) for row in islice(remaining, IMAGES_AT_ONCE))
+                ahead.extend(pool.submit(self.load, row) for row in islice(remaining, IMAGES_AT_ONCE))
                 while ahead:
                     chunk.append(ahead.popleft().result())
                     n_images += len(chunk[-1].row.pictures)
-                    ahead.extend(pool.submit(self._load, row) for row in islice(remaining, 1))
+                    ahead.extend(pool.submit(self.load, row) for row in islice(remaining, 1))
                     if n_images >= IMAGES_AT_ONCE:
                         yield chunk
                         chunk, n_images = [], 0
@@ -139,7 +145,15 @@ class Predictor:
         if chunk:
             yield chunk
 
-    def _load(self, row: Row) -> "_Loaded":
+    def answer(self, loaded: Sequence["Loaded"]) -> Answers:
+        """Return the predictions of rows that are decoded already, in their order; as `run` does."""
+        features, unreadable = _Features.empty(self), [fault for one in loaded for fault in one.unreadable]
+        if readable := [one for one in loaded if one.n_read]:
+            features.add(self, readable)
+        return self._answers(features, unreadable)
+
+    def load(self, row: Row) -> "Loaded":
+        """Return a row decoded: what each network takes of its pictures' views."""
         squares: dict[str, list[np.ndarray]] = {name: [] for name in self.networks}
         unreadable, sizes = [], {network.least_px for network in self.networks.values()}
         for picture in row.pictures:
@@ -152,11 +166,11 @@ class Predictor:
                 views = {least_px: apply(one, operation, parameters) for least_px, one in pixels.items()}
                 for name, network in self.networks.items():
                     squares[name].append(resize(views[network.least_px], network, network.px))
-        return _Loaded(row, squares, len(row.pictures) - len(unreadable), unreadable)
+        return Loaded(row, squares, len(row.pictures) - len(unreadable), unreadable)
 
 
 @dataclass(frozen=True)
-class _Loaded:
+class Loaded:
     """A row's squares by network, each picture's views one after the other; `n_read` pictures could be read."""
 
     row: Row
@@ -180,7 +194,7 @@ class _Features:
         }
         return cls([], [], parts)
 
-    def add(self, predictor: Predictor, loaded: Sequence[_Loaded]) -> None:
+    def add(self, predictor: Predictor, loaded: Sequence[Loaded]) -> None:
         """Run every network over the pictures of some rows."""
         self.rows.extend(one.row for one in loaded)
         self.counts.extend(one.n_read for one in loaded)
@@ -203,6 +217,10 @@ class _Features:
         """Return the mean over views; a head takes a backbone's features, or those by the network of its own fold."""
         chosen = [self.parts[name][n if len(self.parts[name]) > 1 else 0] for name in member.networks]
         parts = [mean_by_row(np.concatenate(one), first, counts) for one in chosen]
+        if member.metadata:
+            n_views = parts[0].shape[1] if parts else 1
+            cells = [column.numbers(row.cells.get(column.name) for row in self.rows) for column in member.metadata]
+            parts.append(np.repeat(np.stack(cells, axis=1)[:, None], n_views, axis=1))
         x = np.concatenate(parts, axis=2) if len(parts) > 1 else parts[0]
         return predict_views(model, mean_view(x) if member.merges_views else x)
 

@@ -10,7 +10,7 @@ from podium.storage import uses
 from podium.storage.files import digest
 from podium.teaching.bank import Members
 from podium.teaching.students import HeadStudent, NetworkStudent, lessons, others
-from podium.training.finetuning import fingerprint, square
+from podium.training.finetuning import fingerprint, resizing
 
 
 def run(config: Config, name: str) -> None:
@@ -27,7 +27,7 @@ def run(config: Config, name: str) -> None:
     else:
         assert student.finetune is not None
         finetuning = members.finetuning(student.finetune, f"{paths.PARAMS}: students.{name}.finetune")
-        uses.note(competition, [fingerprint(finetuning.encoder), square(finetuning.encoder)])
+        uses.note(competition, [fingerprint(finetuning.encoder), resizing(finetuning.encoder)])
         learner = NetworkStudent(finetuning, params.views.test, name)
     data = inputs.data
     ids = others(student, data)
