@@ -146,7 +146,8 @@ def load(path: Path = paths.PARAMS) -> Config:
     _check_members(params, competition, str(path))
     for name, finetune in params.finetunes.items():
         _check_task(finetune, task, f"{path}: finetunes.{name}")
-        _check_shape(finetune, params.views, f"{path}: finetunes.{name}")
+        if task.kind != "masks":  # its networks take pictures of any shape
+            _check_shape(finetune, params.views, f"{path}: finetunes.{name}")
     if not competition.layout.has_images:
         for section in ("backbones", "finetunes"):
             for name in getattr(params, section):
@@ -247,6 +248,12 @@ def _check_task(finetune: Finetune, task: Task, where: str) -> None:
     encoder = find_encoder(finetune, where)
     if encoder.gives == "steps" and task.predictions.kind != "sequences":
         raise PodiumError(f"{where}.network: {finetune.network} reads text; the competition's task is {task.kind}")
+    if (encoder.gives == "maps") != (task.predictions.kind == "masks"):
+        if encoder.gives == "maps":
+            raise PodiumError(f"{where}.network: it ends in masks; the competition's task is {task.kind}")
+        raise PodiumError(
+            f"{where}.network: {finetune.network} makes no masks; take unet, or a pretrained one with decoder"
+        )
     if encoder.gives == "features" and not getattr(task, "is_fixed", True):
         raise PodiumError(
             f"{where}.network: {finetune.network} reads texts of one length; give the task the same min_length and"

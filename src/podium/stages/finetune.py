@@ -17,9 +17,8 @@ def run(config: Config, name: str) -> dict[str, int]:
     spec, where = config.params.finetunes[name], f"{paths.PARAMS}: finetunes.{name}"
     finetuning = Finetuning.read(competition, spec, config.competition.task, config.params.seed, where)
     uses.note(competition, [fingerprint(finetuning.encoder), square(finetuning.encoder)])
-    every = len(finetuning.pixels) // _SHOWN + 1
     with atomic(paths.finetune(competition, name, "png")) as temporary:
-        temporary.write_bytes(finetuning.encoder.spec.augment.contact_sheet(finetuning.pixels[::every], seed=0))
+        temporary.write_bytes(finetuning.encoder.spec.augment.contact_sheet(finetuning.samples(_SHOWN), seed=0))
     n_trained = n_rows = 0
     for n, model in enumerate(finetuning.models):
         with Progress(f"{name} {n + 1}/{len(finetuning.models)}") as progress:

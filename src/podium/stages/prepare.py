@@ -1,6 +1,7 @@
 """prepare: raw data -> tables of images and rows, targets, the sample submission, the solution and the audit."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -26,6 +27,7 @@ def run(config: Config) -> None:
     name, competition = config.params.competition, config.competition
     raw, where, task = paths.raw(name), str(paths.competition(name)), config.competition.task
     listing = competition.layout.read(raw)
+    listing = replace(listing, rows=task.read_files(listing.rows, listing.images, raw, where))
     encoded = task.encode(listing.rows, where)
     rows = _rows(listing.rows, encoded, competition, where)
     is_known = rows[encoded.columns.columns].notna().all(axis=1)
