@@ -90,7 +90,7 @@ def _reader_is_gone() -> bool:
     return True
 
 
-def _parser() -> argparse.ArgumentParser:  # noqa: PLR0915  # a line for each command
+def _parser() -> argparse.ArgumentParser:  # a line for each command
     parser = argparse.ArgumentParser(prog="podium", description="Image competitions, from raw images to a submission.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for stage, section in STAGES.items():

@@ -166,7 +166,8 @@ def load(path: Path = paths.PARAMS) -> Config:
     _check_members(params, competition, str(path))
     for place, network in params.networks().items():
         _check_task(network, task, f"{path}: {place}")
-        _check_shape(network, params.views, f"{path}: {place}")
+        if task.kind != "masks":  # its networks take pictures of any shape
+            _check_shape(network, params.views, f"{path}: {place}")
     for name, student in params.students.items():
         _check_student(student, task, f"{path}: students.{name}")
     if not competition.layout.has_images:
@@ -331,6 +332,12 @@ def _check_task(finetune: Finetune, task: Task, where: str) -> None:
     encoder = find_encoder(finetune, where)
     if encoder.gives == "steps" and task.predictions.kind != "sequences":
         raise PodiumError(f"{where}.network: {finetune.network} reads text; the competition's task is {task.kind}")
+    if (encoder.gives == "maps") != (task.predictions.kind == "masks"):
+        if encoder.gives == "maps":
+            raise PodiumError(f"{where}.network: it ends in masks; the competition's task is {task.kind}")
+        raise PodiumError(
+            f"{where}.network: {finetune.network} makes no masks; take unet, or a pretrained one with decoder"
+        )
     if encoder.gives == "features" and not getattr(task, "is_fixed", True):
         raise PodiumError(
             f"{where}.network: {finetune.network} reads texts of one length; give the task the same min_length and"

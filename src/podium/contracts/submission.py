@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from podium.contracts import rle
 from podium.errors import PodiumError, preview
 from podium.storage import csv_table
 
@@ -23,8 +24,16 @@ _SHOWN = 80  # characters of a line that a message repeats
 
 
 @dataclass(frozen=True)
+class Runs:
+    """The height and width of each line's image, by its id, and the number of the first pixel."""
+
+    shapes: Mapping[str, tuple[int, int]]
+    first: int = 1
+
+
+@dataclass(frozen=True)
 class CellSpec:
-    """What the cells of one column may hold: numbers in [low, high], labels, or text.
+    """What the cells of one column may hold: numbers in [low, high], labels, text, or run-length codes.
 
     With `separator` a cell holds from `least` to `most` different labels; without, exactly one. Text is of `least` to
     `most` characters of `alphabet`.
@@ -38,9 +47,12 @@ class CellSpec:
     least: int = 0
     most: int | None = None
     alphabet: str | None = None
+    runs: Runs | None = None
 
-    def fault(self, cell: str) -> str | None:
-        """Return what is wrong with a cell, or None."""
+    def fault(self, cell: str, line_id: str = "") -> str | None:
+        """Return what is wrong with a cell of the line with this id, or None."""
+        if self.runs is not None:
+            return rle.fault(cell, self.runs.shapes[line_id], self.runs.first)
         if self.alphabet is not None:
             return self._fault_of_text(cell)
         return self._fault_of_number(cell) if self.labels is None else self._fault_of_labels(cell)
@@ -108,7 +120,7 @@ def check(path: Path, sample: pd.DataFrame, cell_specs: Mapping[str, CellSpec], 
     _check_ids(lines[1:], list(sample.iloc[:, 0]), columns[0], where)
     for number, cells in lines[1:]:
         for name, cell in zip(columns[1:], cells[1:], strict=True):
-            fault = cell_specs[name].fault(cell)
+            fault = cell_specs[name].fault(cell, cells[0])
             if fault:
                 raise _refusal(where, number, cells, f"{name} {fault}")
     return pd.DataFrame([cells for _, cells in lines[1:]], columns=columns, dtype="str")

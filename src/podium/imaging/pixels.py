@@ -103,7 +103,7 @@ def decode(data: bytes, max_megapixels: float | None = None, least_px: int | Non
 
 
 def apply(image: np.ndarray, operation: str, parameters: Mapping[str, Any]) -> np.ndarray:
-    """Return a view of `(h, w, c)`, c > 1, as a contiguous array of the same dtype; `image` is left as it is."""
+    """Return a view of `(h, w, c)`, c > 1, or `(h, w)`, as a contiguous array of its dtype; `image` stays as it is."""
     return np.ascontiguousarray(_OPERATIONS[operation](image, **parameters))
 
 

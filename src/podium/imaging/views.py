@@ -3,16 +3,18 @@
 All of them so far only move pixels, so they are exact and lose nothing.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from pydantic import Field
 
 from podium.frozen import Frozen
 from podium.imaging.pixels import apply
 
-__all__ = ["VIEWS", "View", "Views", "apply"]
+__all__ = ["VIEWS", "View", "Views", "apply", "undo"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,19 @@ VIEWS = {
     "transpose": View("transpose", {"diagonal": "main"}),
     "antitranspose": View("transpose", {"diagonal": "other"}),
 }
+
+
+def undo(maps: np.ndarray, shape: tuple[int, int], operation: str, parameters: str) -> np.ndarray:
+    """Return maps `(c, h * w)` of a view, flat, as `(c, h, w)` maps of the image, which has this `shape`.
+
+    `parameters` are JSON, as in the plan of views. Every view but a quarter turn is its own inverse.
+    """
+    given = json.loads(parameters)
+    turns = given.get("quarter_turns", 0)
+    swaps = operation == "transpose" or turns % 2 == 1
+    of_view = shape[::-1] if swaps else shape
+    back = {"quarter_turns": 4 - turns} if turns else given
+    return np.stack([apply(one.reshape(of_view), operation, back) for one in maps])
 
 
 class Views(Frozen):

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from podium.errors import PodiumError, preview
 from podium.frozen import Frozen
+from podium.imaging.templates import fill, matched
 from podium.layouts import Layout as Base
 from podium.layouts import Listing, listing
-from podium.layouts.templates import fill, matched
 from podium.storage.raw import Raw
 
 
@@ -23,6 +24,8 @@ class Part(Frozen):
     """The image's id: a template over the columns, or one of them."""
     row: str | None = None
     """The template of the row's id where a row has several images; null: each image is a row."""
+    only: tuple[str, ...] = ()
+    """The ids of the images that belong here; none: all that fit the pattern."""
 
 
 class Layout(Base, Part):
@@ -44,6 +47,11 @@ def read_part(raw: Raw, part: Part, split: str, key: str) -> Listing:
     """Return the images that fit a part's pattern; raises PodiumError that opens with `key`."""
     table = matched(part.images, raw, f"{key}.images")
     ids = fill(part.id, table, f"{key}.id")
+    if part.only:
+        if unknown := sorted(set(part.only) - set(ids)):
+            raise PodiumError(f"{key}.only: {part.images!r} fits no image of id {preview(unknown)}")
+        table = table[[one in part.only for one in ids]].reset_index(drop=True)
+        ids = fill(part.id, table, f"{key}.id")
     rows = fill(part.row, table, f"{key}.row") if part.row else ids
     images = pd.DataFrame({"image_id": ids, "row_id": rows, "source": table["path"]}, dtype="str")
     return listing(images, table, rows, split)

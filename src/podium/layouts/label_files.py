@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from podium.errors import PodiumError, preview
+from podium.imaging.templates import fill
 from podium.layouts import Layout as Base
 from podium.layouts import Listing
 from podium.layouts.files import Part, read_part
-from podium.layouts.templates import fill
 from podium.storage.raw import Raw
 
 

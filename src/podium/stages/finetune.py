@@ -20,9 +20,8 @@ def run(config: Config, name: str) -> dict[str, int]:
     competition, views = config.params.competition, config.params.views.test
     finetuning = _read(config, name)
     uses.note(competition, [fingerprint(finetuning.encoder), resizing(finetuning.encoder)])
-    every = len(finetuning.pixels) // _SHOWN + 1
     with atomic(paths.finetune(competition, name, "png")) as temporary:
-        temporary.write_bytes(finetuning.encoder.spec.augment.contact_sheet(finetuning.pixels[::every], seed=0))
+        temporary.write_bytes(finetuning.encoder.spec.augment.contact_sheet(finetuning.samples(_SHOWN), seed=0))
     n_models = len(finetuning.models)
     n_trained = n_rows = 0
     context = partial(_read, config, name) if pool.n_workers() > 1 else lambda: finetuning

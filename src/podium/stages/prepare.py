@@ -1,7 +1,7 @@
 """prepare: raw data -> tables of images and rows, targets, the sample submission, the solution and the audit."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -41,6 +41,7 @@ def listed(config: Config) -> Listed:
     name, competition = config.params.competition, config.competition
     raw, where, task = paths.raw(name), str(paths.competition(name)), config.competition.task
     listing = competition.layout.read(raw)
+    listing = replace(listing, rows=task.read_files(listing.rows, listing.images, raw, where))
     encoded = task.encode(listing.rows, where)
     rows = _rows(listing.rows, encoded, competition, where)
     is_known = rows[encoded.columns.columns].notna().all(axis=1)
@@ -48,7 +49,7 @@ def listed(config: Config) -> Listed:
     if competition.layout.unlabelled == "drop":
         rows = rows.drop(unlabelled.index)
     elif encoded.files is not None:
-        raise PodiumError(f"{where}: layout.unlabelled: only classes and values can be learnt without labels; drop them")
+        raise PodiumError(f"{where}: layout.unlabelled: only classes and values are learnt without labels; drop them")
     else:  # of weight 0: nothing but a teacher says anything of them
         rows.loc[unlabelled.index, ["split", "weight"]] = "extra", 0.0
     if not (rows["split"] == "train").any():

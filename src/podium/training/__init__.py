@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from podium.frozen import Frozen
 from podium.imaging.images import Resize
 from podium.training.augmentation import Augmentation
+from podium.training.crops import MaskTraining
 
 
 class Finetune(Frozen):
@@ -81,6 +82,10 @@ class Finetune(Frozen):
     """Stop after so many epochs without a better loss of one of `inner` parts; null: never."""
     inner: int = Field(6, ge=2)
     """Parts of the training rows, of which early stopping holds one out."""
+    decoder: Literal["unet", "fpn"] | None = None
+    """What makes masks of a pretrained network's maps: joined (`unet`) or added (`fpn`, lighter); null: no masks."""
+    masks: MaskTraining = MaskTraining()
+    """Crops, loss and tiles, of networks that end in masks."""
     features: bool = False
     """Whether the networks' features of all rows are kept, for heads of members and fusions."""
 

@@ -20,10 +20,13 @@ from podium.imaging.images import Shape
 from podium.training import augmentation_ops
 
 _DRAWS = 5  # on the sheet
+_COLORS = 3
 
 
 class Operation(Frozen):
     """One item of the list; its first field is what a lone number in params.yaml sets."""
+
+    moves: ClassVar[bool] = False  # whether what is drawn on the pixels, such as masks, changes along with them
 
     def apply(self, images: Any, targets: Any, rng: np.random.Generator) -> tuple[Any, Any]:
         """Return `(n, h, w, 3)` float32 in [0, 255] and `(n, k)` float32, changed; both are tensors."""
@@ -33,6 +36,7 @@ class Operation(Frozen):
 class _View(Operation):
     """A view of podium.imaging.views, of every picture with the same chance."""
 
+    moves: ClassVar[bool] = True
     view: ClassVar[str]
 
     chance: float = Field(0.5, ge=0, le=1)
@@ -72,6 +76,8 @@ _VIEWS = {
 
 class _Affine(Operation):
     """Moves pixels; neighbours in the list are joined into one interpolation. Beyond its edge a picture is mirrored."""
+
+    moves: ClassVar[bool] = True
 
     def matrices(self, n: int, shape: Shape, rng: np.random.Generator) -> np.ndarray:
         """Return `(n, 3, 3)`: from a place (x, y, 1) of the result, in pixels from the centre, to one of the image."""
@@ -184,6 +190,8 @@ class RandAugment(Operation):
 class MixUp(Operation):
     """A weighted mean of each picture with another, and of their targets (Zhang et al. 2017): beta(alpha, alpha)."""
 
+    moves: ClassVar[bool] = True
+
     alpha: float = Field(0.2, gt=0)
     """Of the Beta(alpha, alpha) that the share is drawn from."""
     chance: float = Field(1.0, ge=0, le=1)
@@ -201,6 +209,8 @@ class MixUp(Operation):
 
 class CutMix(Operation):
     """A box of another picture, and of its target as much as the box has pixels (Yun et al. 2019)."""
+
+    moves: ClassVar[bool] = True
 
     alpha: float = Field(1.0, gt=0)
     """Of the Beta(alpha, alpha) that the share of the area is drawn from."""
@@ -295,18 +305,39 @@ class Augmentation(Frozen):
         Returns:
             Both as float32 tensors of Keras's backend.
         """
-        images, targets = augmentation_ops.tensor(images), augmentation_ops.tensor(targets)
+        return self._changed(augmentation_ops.tensor(images), augmentation_ops.tensor(targets), seed)
+
+    def apply_with_masks(self, images: Any, masks: Any, seed: int) -> tuple[Any, Any]:
+        """Return a changed batch with its masks, moved and mixed alike; the images are those of `apply`, to the bit.
+
+        Args:
+            images: `(n, h, w, 3)` RGB in [0, 255], of any dtype, an array or a tensor.
+            masks: `(n, h, w, k)` in [0, 1]; between 0 and 1 where pixels are interpolated or mixed.
+            seed: as of `apply`.
+
+        Returns:
+            Both as float32 tensors of Keras's backend.
+        """
+        from keras import ops
+
+        images, masks = augmentation_ops.tensor(images), augmentation_ops.tensor(masks)
+        both = ops.concatenate([images, masks], axis=-1)
+        both, _ = self._changed(both, ops.zeros((len(images), 1)), seed)
+        return both[..., :_COLORS], both[..., _COLORS:]
+
+    def _changed(self, pixels: Any, targets: Any, seed: int) -> tuple[Any, Any]:
+        """Return `(n, h, w, 3 + k)`, colours and what lies upon them, and targets, changed."""
         joined: np.ndarray | None = None
         for place, operation in enumerate(self.operations):
             rng = np.random.default_rng([seed, place])
             if isinstance(operation, _Affine):
-                matrices = operation.matrices(len(images), images.shape[1:3], rng)
+                matrices = operation.matrices(len(pixels), pixels.shape[1:3], rng)
                 joined = matrices if joined is None else joined @ matrices
                 continue
             if joined is not None:
-                images, joined = augmentation_ops.warped(images, joined), None
-            images, targets = operation.apply(images, targets, rng)
-        return (images if joined is None else augmentation_ops.warped(images, joined)), targets
+                pixels, joined = augmentation_ops.warped(pixels, joined), None
+            pixels, targets = _applied(operation, pixels, targets, rng)
+        return (pixels if joined is None else augmentation_ops.warped(pixels, joined)), targets
 
     @property
     def is_exact(self) -> bool:
@@ -335,6 +366,16 @@ class Augmentation(Frozen):
         columns = [images, *(pixels.round().clip(0, 255).astype(np.uint8) for pixels in draws)]
         titles = ["as it is", *(f"augmented {n + 1}" for n in range(_DRAWS))]
         return contact_sheet.draw(titles, list(zip(*columns, strict=True)))
+
+
+def _applied(operation: Operation, pixels: Any, targets: Any, rng: np.random.Generator) -> tuple[Any, Any]:
+    """Return `(n, h, w, 3 + k)` and targets, changed; what only recolours leaves all but the first three channels."""
+    from keras import ops
+
+    if operation.moves or pixels.shape[-1] == _COLORS:
+        return operation.apply(pixels, targets, rng)
+    colors, targets = operation.apply(pixels[..., :_COLORS], targets, rng)
+    return ops.concatenate([colors, pixels[..., _COLORS:]], axis=-1), targets
 
 
 def _operation(item: Any) -> Operation:

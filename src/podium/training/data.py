@@ -59,11 +59,13 @@ def batches(
     epoch: int,
     prepare: Callable[[Any], Any] = lambda images: images,
     ready: Callable[[np.ndarray, int], Any] | None = None,
+    draw: Callable[[np.ndarray, int], tuple[Any, Any]] | None = None,
 ) -> Iterator[Batch]:
     """Yield an epoch's augmented batches; the seed of each is its own, so that they can be made ahead by a thread.
 
     `prepare` makes of augmented images `(b, px, px, 3)` float32 what the network takes; or `ready` has it, by the
-    images' places and the seed, where augmentation leaves targets as they are.
+    images' places and the seed, where augmentation leaves targets as they are. `draw` gives augmented images
+    and their targets by the same two, where targets lie upon pixels.
     """
 
     def make(step: int, chosen: np.ndarray) -> Batch:
@@ -72,6 +74,9 @@ def batches(
         places, own_seed = examples.place[chosen], seed_of(seed, epoch, step)
         if ready is not None:
             return ready(places, own_seed), beside[:, :-1], beside[:, -1]
+        if draw is not None:
+            images, targets = draw(places, own_seed)
+            return prepare(images), targets, beside[:, -1]
         images, beside = spec.augment.apply(pixels[places], beside, own_seed)
         return prepare(images), beside[:, :-1], beside[:, -1]
 

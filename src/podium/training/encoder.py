@@ -12,6 +12,8 @@ from podium.imaging.images import Shape
 from podium.training import Finetune
 from podium.training.networks import Input, ScratchNetwork
 
+_MOST_STRIDE = 32  # of the coarsest maps of pretrained networks
+
 
 @dataclass(frozen=True)
 class Encoder:
@@ -39,9 +41,11 @@ class Encoder:
         return height
 
     @property
-    def gives(self) -> Literal["features", "steps"]:
-        """Return whether an image becomes a vector, or one for each part of its width."""
-        return self.network.gives if isinstance(self.network, ScratchNetwork) else "features"
+    def gives(self) -> Literal["features", "steps", "maps"]:
+        """Return whether an image becomes a vector, one for each part of its width, or maps of it."""
+        if isinstance(self.network, ScratchNetwork):
+            return self.network.gives
+        return "features" if self.spec.decoder is None else "maps"
 
     @property
     def input(self) -> Input:
@@ -87,14 +91,40 @@ class Encoder:
         import keras
 
         if not isinstance(self.network, PretrainedNetwork):
-            model = self.network.build(self.input)
+            model = self.network.build((None, None) if self.gives == "maps" else self.input)
             return model, [(layer, 0) for layer in model.layers]
+        if self.gives == "maps":
+            return self._build_maps(self.network)
         inner = self.network.trunk(self.px, self.depths, pretrained=True)
         pixels = keras.Input((self.px, self.px, 3))
         maps = inner(self.preprocess(pixels))
         vectors = [self.pool(maps[name]) for name in self.pooled]
         features = keras.ops.concatenate(vectors, axis=-1) if len(vectors) > 1 else vectors[0]
         return keras.Model(pixels, features), _depths(inner, self.depths)
+
+    def _build_maps(self, network: PretrainedNetwork) -> tuple[Any, list[tuple[Any, int]]]:
+        """Return the model from images of any size to its pixels and the last map of each stride, finest first."""
+        import keras
+
+        strides = self.strides(network)
+        inner = network.trunk(None, self.depths, pretrained=True)
+        pixels = keras.Input((None, None, 3))
+        found = inner(self.preprocess(pixels))
+        around_0 = keras.layers.Rescaling(1 / 64, offset=-127.5 / 64, dtype="float32")(pixels)
+        return keras.Model(pixels, [around_0, *(found[name] for name in strides)]), _depths(inner, self.depths)
+
+    def strides(self, network: PretrainedNetwork) -> dict[str, int]:
+        """Return the stride of each map that a decoder takes, the last of each, finest first."""
+        px = 4 * self.stride
+        trunk = network.trunk(px, self.depths, pretrained=False)
+        shapes = dict(zip(sorted(self.depths), (output.shape for output in trunk.outputs), strict=True))
+        last = {px // shapes[name][1]: name for name in self.depths}
+        return {name: stride for stride, name in sorted(last.items())}
+
+    @property
+    def stride(self) -> int:
+        """Return what the sides of a picture must be multiples of, in a network that gives maps."""
+        return self.network.stride if isinstance(self.network, ScratchNetwork) else _MOST_STRIDE
 
     def preprocess(self, pixels: Any) -> Any:
         """Return what a pretrained network's trunk takes, from float32 RGB in [0, 255], symbolic like it."""
@@ -114,9 +144,9 @@ def find(spec: Finetune, where: str) -> Encoder:
     pretrained = {name: network for name, network in NETWORKS.items() if isinstance(network, PretrainedNetwork)}
     if spec.network in pretrained:
         encoder = Encoder(spec, pretrained[spec.network])
-        if spec.resize.width is not None:
+        if spec.resize.width is not None and spec.decoder is None:
             raise PodiumError(f"{where}.resize.width: {spec.network} takes squares: give `px`, with `mode: pad`")
-        pretrained[spec.network].check(encoder.px, encoder.description["pooling"], spec.layers, where)
+        pretrained[spec.network].check(min(encoder.shape), encoder.description["pooling"], spec.layers, where)
         if spec.options:
             raise PodiumError(f"{where}.options: only a preset has options; {spec.network} is pretrained")
         if encoder.description["pooling"] in ("logits", "head"):
@@ -125,7 +155,7 @@ def find(spec: Finetune, where: str) -> Encoder:
         network = plugins.make("networks", spec.network, spec.options, f"{where}.options", "network")
         encoder = Encoder(spec, network)
         network.check(encoder.input, where)
-        for key in ("pooling", "layers", "head_epochs", "unfreeze"):
+        for key in ("pooling", "layers", "head_epochs", "unfreeze", "decoder"):
             if getattr(spec, key):
                 raise PodiumError(f"{where}.{key}: leave it out: {spec.network} is trained from scratch, as it is")
     else:

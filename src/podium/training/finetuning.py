@@ -48,7 +48,7 @@ from podium.training.trained import TrainedNetwork
 METHOD = 1  # counts the changes of training and augmentation that changed what the same settings give
 # Described apart, or of no effect on the weights: heads may be added without training anew.
 _NOT_TRAINING = {"network", "resize", "precision", "pooling", "layers", "augment", "features", "frozen_engine"}
-_AT_ONCE = 256  # images whose features are computed between two writes to the cache
+_OF_MASKS = {"decoder", "masks"}
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Finetuning:
         plan = plan.merge(images.drop(columns=["width", "height", "source"]), on="image_id", validate="many_to_one")
         plan["key"] = list(map(row_key, plan["digest"], plan["operation"], plan["parameters"]))
         with Reader(paths.raw(competition)) as reader:
-            pixels = decoded(images, encoder, reader, paths.cache() / "decoded")
+            pixels = decoded(images, problem, reader, paths.cache() / "decoded")
         return cls(
             problem=problem,
             rows=fold_table.grouped(data.rows),
@@ -138,6 +138,16 @@ class Finetuning:
             facts["folds"] = self.fold_table.digest
             write_json(facts, temporary / "about.json")
         return [models.load(folder, model.name) for model in self.models]
+
+    def samples(self, n: int) -> np.ndarray:
+        """Return some of the training images; of those that are trained on in crops, the middle."""
+        some = self.pixels[:: len(self.pixels) // n + 1]
+        if self.encoder.gives != "maps":
+            return some
+        height, width = some.shape[1:3]
+        side = min(self.encoder.spec.masks.crop or height, height, width)
+        top, left = (height - side) // 2, (width - side) // 2
+        return some[:, top : top + side, left : left + side]
 
     @cached_property
     def described(self) -> pd.DataFrame:
@@ -215,6 +225,7 @@ class FoldModel:
             weight = lessons.weight
         table = pd.DataFrame({"row_id": rows["row_id"], "line": np.arange(len(rows))})
         images = finetuning.images.merge(table, on="row_id", validate="many_to_one")
+        images = images.loc[images.index.repeat(finetuning.problem.repeats)]
         line = images["line"].to_numpy()
         share = 1 / np.bincount(line, minlength=len(rows))  # the images of a row share its weight
         weight = weight * share
@@ -268,10 +279,12 @@ class FoldModel:
         if len(missing) or not final(self.folder).exists():
             write_json(describe(self.finetuning.encoder), self.folder.parent / DESCRIPTION)
             model = train(self._job(), watch)
-            for start in range(0, len(missing), _AT_ONCE):
-                some = missing.iloc[start : start + _AT_ONCE]
+            problem = self.finetuning.problem
+            for start in range(0, len(missing), problem.at_once):
+                some = missing.iloc[start : start + problem.at_once]
                 views = [self._view(line) for line in some.itertuples()]
-                self.rows.put(some["key"].tolist(), self.finetuning.problem.kept(model, np.stack(views)))
+                images = views if self.finetuning.encoder.gives == "maps" else np.stack(views)
+                self.rows.put(some["key"].tolist(), problem.kept(model, images))
         return len(missing)
 
     def predict(self, plan: pd.DataFrame, head: Fitted) -> pd.DataFrame:
@@ -310,6 +323,7 @@ class FoldModel:
             folder=self.folder,
             where=self.finetuning.where,
             facts=facts,
+            draw=self.finetuning.problem.drawing(self.finetuning.images, self.finetuning.pixels),
         )
 
     def build(self) -> Model:
@@ -323,7 +337,7 @@ class FoldModel:
 
 def describe(encoder: Encoder) -> dict[str, Any]:
     """Return all that changes a fold's numbers, but its rows and its seed; attributes of the features file."""
-    settings = encoder.spec.model_dump(exclude=_NOT_TRAINING)
+    settings = encoder.spec.model_dump(exclude=_NOT_TRAINING | (set() if encoder.gives == "maps" else _OF_MASKS))
     if settings["focal"] is None:
         del settings["focal"]  # networks from before there was such a choice keep their names
     names = {kind: name for name, kind in OPERATIONS.items()}
@@ -331,7 +345,7 @@ def describe(encoder: Encoder) -> dict[str, Any]:
     frozen = frozen_engine(encoder)
     return {
         "decoder": decoder(),
-        "resize": encoder.spec.resize.description(encoder.shape),
+        "resize": encoder.spec.resize.description(encoder.shape) + _contrast(encoder),
         "network": encoder.spec.network,
         **encoder.description,
         "precision": precision(encoder.spec),
@@ -340,6 +354,11 @@ def describe(encoder: Encoder) -> dict[str, Any]:
         **({"threads": threads} if (threads := n_threads()) else {}),
         **({"frozen layers": frozen.description} if frozen else {}),
     }
+
+
+def _contrast(encoder: Encoder) -> str:
+    clahe = encoder.spec.masks.clahe if encoder.gives == "maps" else None
+    return "" if clahe is None else f", CLAHE {clahe:g}"
 
 
 def fingerprint(encoder: Encoder) -> str:
@@ -352,17 +371,18 @@ def resizing(encoder: Encoder) -> str:
     return named([describe(encoder)[key] for key in ("decoder", "resize")])
 
 
-def decoded(images: pd.DataFrame, encoder: Encoder, reader: Reader, folder: Path) -> np.ndarray:
+def decoded(images: pd.DataFrame, problem: Problem, reader: Reader, folder: Path) -> np.ndarray:
     """Return `(n, h, w, 3)` uint8 RGB of the images in their order, mapped from a file that is made if need be.
 
     Raises PodiumError for an image that cannot be read any more.
     """
+    encoder = problem.encoder
     path = folder / resizing(encoder) / f"{named(images['digest'].tolist())}.npy"
     if not path.exists():
 
         def read(source: str) -> np.ndarray:
             try:
-                return reader.resized(source, encoder.spec.resize, encoder.shape)
+                return problem.decoded(reader.resized(source, encoder.spec.resize, encoder.shape))
             except UnreadableImageError as error:
                 raise PodiumError(f"{source!r}: cannot be read: {error}") from None
 

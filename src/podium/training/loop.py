@@ -32,6 +32,7 @@ class Job:
     folder: Path
     where: str  # opens an error: the finetune's place in params.yaml
     facts: Mapping[str, float] = field(default_factory=dict)  # to keep beside the final weights
+    draw: Callable[[np.ndarray, int], tuple[Any, Any]] | None = None  # see podium.training.data.batches
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def _epoch(job: Job, model: Model, phase: Phase, epoch: int, watch: Watch, maps:
     """Learn from every batch of an epoch; returns its line of the learning curve."""
     spec, totals = model.encoder.spec, np.zeros(2)
     n_steps = len(job.train_set) // spec.batch
-    made = batches(job.train_set, job.pixels, spec, job.seed, epoch, model.prepare, maps.of if maps else None)
+    made = batches(job.train_set, job.pixels, spec, job.seed, epoch, model.prepare, maps.of if maps else None, job.draw)
     for n, batch in enumerate(made, start=1):
         try:
             values = model.step(*batch)

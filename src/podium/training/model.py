@@ -110,6 +110,10 @@ class Model:
             return self._in_batches(parts.learner, parts.prefix.run(images))
         return self._in_batches(self._keras, images)
 
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        """Return what a network of maps says of pictures `(n, h, w, 3)` in [0, 255], of any size, all at once."""
+        return np.asarray(self._keras.predict_on_batch(images.astype(np.float32)), np.float32)
+
     @property
     def _untouched(self) -> int:
         return min(phase.untouched for phase in phases(self.encoder))

@@ -45,7 +45,11 @@ def frozen_engine(encoder: Encoder, where: str = "") -> FrozenEngine | None:
     Raises PodiumError naming the param below `where` that asks for what this machine cannot do.
     """
     spec, network = encoder.spec, encoder.network
-    if not isinstance(network, PretrainedNetwork) or not any(phase.depth for phase in phases(encoder)):
+    if (
+        encoder.gives == "maps"
+        or not isinstance(network, PretrainedNetwork)
+        or not any(phase.depth for phase in phases(encoder))
+    ):
         return None
     name: str = spec.frozen_engine
     if name == "auto":

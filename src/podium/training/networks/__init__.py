@@ -9,7 +9,7 @@ from podium.errors import PodiumError
 from podium.frozen import Frozen
 from podium.imaging.images import Shape
 
-Input = int | Shape  # the side of a square, or height and width
+Input = int | Shape | tuple[None, None]  # the side of a square, height and width, or any of both
 
 
 class ScratchNetwork(Frozen):
@@ -22,7 +22,8 @@ class ScratchNetwork(Frozen):
     min_px: ClassVar[int]
     native_width: ClassVar[int | None] = None  # of pictures that are no squares; `native_px` is their height
     ends_in_map: ClassVar[bool] = False  # then its last layer is the mean over the places of that map
-    gives: ClassVar[Literal["features", "steps"]] = "features"  # steps: a vector for each part of the width
+    # steps: a vector for each part of the width; maps: one for each pixel
+    gives: ClassVar[Literal["features", "steps", "maps"]] = "features"
 
     @property
     def native(self) -> Input:
@@ -40,9 +41,14 @@ class ScratchNetwork(Frozen):
         """Return how many steps a picture of this width has, in a network that gives steps."""
         raise NotImplementedError
 
+    @property
+    def stride(self) -> int:
+        """Return what the sides of a picture must be multiples of, in a network that gives maps."""
+        raise NotImplementedError
+
     def build(self, px: Input) -> Any:
         """Return a Keras model from `(n, h, w, 3)` float32 RGB in [0, 255] to what it `gives`, in float32.
 
-        That is `(n, d)` features, or `(n, steps, d)`.
+        That is `(n, d)` features, `(n, steps, d)`, or `(n, h, w, d)` maps, for which `px` may be (None, None).
         """
         raise NotImplementedError

@@ -16,7 +16,7 @@ class ScratchNetwork(networks.ScratchNetwork):
     native_px: ClassVar[int] = 40
     native_width: ClassVar[int | None] = 86
     min_px: ClassVar[int] = 16
-    gives: ClassVar[Literal["features", "steps"]] = "steps"
+    gives: ClassVar[Literal["features", "steps", "maps"]] = "steps"
 
     width: int = Field(32, ge=1)
     """Channels of the first block."""

@@ -4,11 +4,12 @@ Each module defines `class Problem(outputs.Problem)`, and the `Output`s that its
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 
 from podium.contracts.dataset import Dataset
 from podium.contracts.predictions import Predictions
@@ -19,7 +20,7 @@ from podium.training.encoder import Encoder
 class Output(ABC):
     """Layers after the encoder, with their loss and metric. All methods run where Keras is loaded."""
 
-    takes: ClassVar[str]  # `features`: the encoder's pooled vector; `steps`: one for each part of the width
+    takes: ClassVar[str]  # `features`: the pooled vector; `steps`: one for each part of the width; `maps`: of pixels
 
     @abstractmethod
     def connect(self, encoded: Any) -> Any:
@@ -66,6 +67,7 @@ class Problem(ABC):
     where: str  # the place in params.yaml, for errors
 
     has_features: ClassVar[bool]  # whether what is kept of an image are features that heads can take
+    at_once: ClassVar[int] = 256  # images that are asked for between two writes to the cache
 
     @property
     def name(self) -> str:
@@ -83,13 +85,32 @@ class Problem(ABC):
         """Return what rows teach by a lesson, which takes the place of their targets and weights."""
         raise NotImplementedError
 
+    @property
+    def repeats(self) -> int:
+        """Return how often an image comes in an epoch."""
+        return 1
+
+    def drawing(self, images: pd.DataFrame, pixels: np.ndarray) -> Callable[[np.ndarray, int], tuple[Any, Any]] | None:  # noqa: ARG002
+        """Return what gives augmented images and targets by place and seed, where targets lie upon pixels.
+
+        `images` has each one's row_id and place among `pixels (n, h, w, 3)`.
+        """
+        return None
+
+    def decoded(self, image: np.ndarray) -> np.ndarray:
+        """Return a decoded and resized image as the network is to see it."""
+        return image
+
     @abstractmethod
     def build(self, seed: int) -> Any:
         """Return the `Model` before it is trained; `seed` is its only source of randomness."""
 
     @abstractmethod
-    def kept(self, model: Any, images: np.ndarray) -> np.ndarray:
-        """Return `(n, d)` float32: what is kept of each image `(n, h, w, 3)`, of which predictions are made."""
+    def kept(self, model: Any, images: Any) -> np.ndarray:
+        """Return `(n, d)` float32: what is kept of each image `(n, h, w, 3)`, of which predictions are made.
+
+        Networks of maps take a list of images, which may be turned and so have several shapes.
+        """
 
     @abstractmethod
     def trained(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> Any:
