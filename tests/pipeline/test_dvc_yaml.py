@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 # Wiring and contracts: they decide how things are named and stored, not what numbers come out; a change of a
 # stored form changes its schema version.
-NOT_TRACKED = {"cli", "config", "plugins", "paths", "errors", "frozen", "contracts", "storage"}
+NOT_TRACKED = {"cli", "config", "plugins", "paths", "errors", "frozen", "quiet", "pool", "contracts", "storage"}
 # But these contracts compute: what a fitted model predicts, and how predictions are averaged and blended.
 ARITHMETIC = {"podium.contracts.averages", "podium.contracts.blends", "podium.contracts.steps"}
 # Rooms that a stage depends on as a whole: their modules are chosen by params, or change together.
