@@ -63,15 +63,15 @@ class Params(Frozen):
     """The views of each image to train on, and to predict from."""
     backbones: dict[str, Backbone]
     """Frozen networks whose features heads are fitted on."""
-    finetunes: dict[str, Finetune] = Field(default_factory=dict)
+    finetunes: dict[str, Finetune]
     """Networks trained once a fold; each is a backbone of members and fusions, too."""
     members: dict[str, Member]
     """One head on one backbone each."""
     fusions: dict[str, Member]
     """One head on several backbones' features each."""
-    students: dict[str, Student] = Field(default_factory=dict)
+    students: dict[str, Student]
     """Models that learn from what the bank says of rows without labels; see docs/bank.md."""
-    imports: Imports = Imports()
+    imports: Imports
     """Predictions and features made elsewhere."""
     ensemble: dict[str, Ensemble]
     """Methods with their settings; of several, the one chosen by `auto`'s rule on cross-fitted scores."""

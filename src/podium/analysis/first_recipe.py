@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 
 from podium.analysis.mirrors import Mirrored
 from podium.backbones import NETWORKS
-from podium.config import Competition
+from podium.config import Competition, Params
 from podium.heads import Head
 from podium.imaging.duplicates import NEAR, clusters, near_pairs
 from podium.plugins import find
@@ -89,9 +89,10 @@ def text(facts: Facts) -> str:
         )
     ]
     made.say("finetunes", {}, "networks trained on these images, once a fold: docs/finetune.md")
+    made.say("students", {}, "models taught by the bank on rows without labels: docs/bank.md")
     made.say("imports", {"predictions": {}, "features": {}})
     made.say("ensemble", {"method": "auto"})
-    for key in ("folds", "views", "backbones", "members", "fusions", "finetunes", "imports", "ensemble", "submission"):
+    for key in (key for key in Params.model_fields if key in made.sections):
         comments = "".join(f"# {reason}\n" for reason in made.reasons[key])
         parts.append(f"{comments}{_yaml(key, made.sections[key])}")
     return "\n".join(parts)
