@@ -127,3 +127,13 @@ def test_a_missing_file_tells_how_to_make_it(tmp_path):
     """One line, with the command."""
     with pytest.raises(PodiumError, match=r"a\.h5: there is no such features file; run `dvc repro`"):
         read(tmp_path / "a.h5")
+
+
+def test_features_by_several_networks_are_cut_apart(tmp_path):
+    """Side by side in the order of the attribute."""
+    path, rows = tmp_path / "a.h5", np.arange(N * 6, dtype=np.float32).reshape(N, 6) / 8
+    write(path, INDEX, iter(rows), n_columns=6, dtype="float32", attributes={"networks": "r0f0 r0f1 r0f2"})
+    features = read(path)
+    assert features.networks == ("r0f0", "r0f1", "r0f2")
+    for place, name in enumerate(features.networks):
+        np.testing.assert_array_equal(features.of_network(name).matrix, rows[:, 2 * place : 2 * place + 2])
