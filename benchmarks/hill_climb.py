@@ -6,7 +6,8 @@
 
 Prints both times, their ratio and both scores; log loss is not clipped. The metrics are log_loss, accuracy, auc (each
 class against the rest) and brier. `--plain` climbs without what podium knows of the metric, too. 25 rounds are
-AutoGluon's default; each process has the machine to itself. The members share most of their errors, as models of one competition do.
+AutoGluon's default; each process has the machine to itself. The members share most of their errors, as models of one
+competition do.
 """
 
 import argparse

@@ -336,3 +336,9 @@ def test_a_row_without_any_probability_is_refused():
     p = np.array([[0.2, 0.8], [0.0, 0.0]])
     with pytest.raises(PodiumError, match="log_loss: 1 rows give no class any probability"):
         metrics.find("log_loss", "here")(np.array([1, 0]), p)
+
+
+def test_which_tasks_a_rank_can_score():
+    """Several right labels have no top k, but a mean average precision."""
+    assert metrics.find("map@3", "here").tasks == ("multiclass", "multilabel")
+    assert metrics.find("top@3", "here").tasks == ("multiclass",)

@@ -231,6 +231,6 @@ def test_a_bag_holds_its_share_of_the_members():
         ({"fraction": 0.3, "best": 7}, 2, 7),
         ({"fraction": 0.01}, 1, 10),
     ):
-        chosen = list(Ensemble(bags=30, **how)._bags(objective, seed=0))
+        chosen = list(Ensemble(bags=200, **how)._bags(objective, seed=0))
         assert {(len(bag), len(set(bag))) for bag in chosen} == {(size, size)}
         assert len(set(np.concatenate(chosen))) == pool
