@@ -336,3 +336,21 @@ def test_a_row_without_any_probability_is_refused():
     p = np.array([[0.2, 0.8], [0.0, 0.0]])
     with pytest.raises(PodiumError, match="log_loss: 1 rows give no class any probability"):
         metrics.find("log_loss", "here")(np.array([1, 0]), p)
+
+
+def test_the_working_directory_comes_first(tmp_path, monkeypatch):
+    """A module of the same name elsewhere on the path is not the competition's."""
+    decorator = "@metric(direction={!r}, takes='probs', tasks=('binary',))"
+    program = f"from podium.metrics import metric\n{decorator}\ndef f(y, p, w): ..."
+    for folder, direction in (("elsewhere", "higher"), ("here", "lower")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "own_of_two.py").write_text(program.format(direction))
+    monkeypatch.syspath_prepend(tmp_path / "elsewhere")
+    monkeypatch.chdir(tmp_path / "here")
+    assert metrics.find("own_of_two:f", "here").direction == "lower"
+
+
+def test_which_tasks_a_rank_can_score():
+    """Several right labels have no top k, but a mean average precision."""
+    assert metrics.find("map@3", "here").tasks == ("multiclass", "multilabel")
+    assert metrics.find("top@3", "here").tasks == ("multiclass",)

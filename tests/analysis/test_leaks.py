@@ -255,6 +255,17 @@ def test_metadata_that_tells_is_caught(column, kind):
     assert findings[0].level == "alarm"
 
 
+@pytest.mark.parametrize("code", [0, 2, 3])
+def test_each_class_is_asked_for(code):
+    """A column that tells one class of four is named with it; two classes are one question."""
+    y, rng = truth("multiclass"), np.random.default_rng(3)
+    (finding,) = leaks.metadata(pd.DataFrame({"meta_x": rng.random(M) + (y == code)}), y)
+    assert finding.message.startswith(f"meta_x gives the target away for class {code}: AUC 1.000")
+    two = truth()
+    (finding,) = leaks.metadata(pd.DataFrame({"meta_x": rng.random(M) + two}), two + code)
+    assert finding.message.startswith("meta_x gives the target away: AUC 1.000")
+
+
 @pytest.mark.parametrize("blocks", [1, 20])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_sorted_list_is_caught(kind, blocks):

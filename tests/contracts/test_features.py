@@ -127,3 +127,23 @@ def test_a_missing_file_tells_how_to_make_it(tmp_path):
     """One line, with the command."""
     with pytest.raises(PodiumError, match=r"a\.h5: there is no such features file; run `dvc repro`"):
         read(tmp_path / "a.h5")
+
+
+def test_features_by_several_networks_are_cut_apart(tmp_path):
+    """Side by side in the order of the attribute."""
+    path, rows = tmp_path / "a.h5", np.arange(N * 6, dtype=np.float32).reshape(N, 6) / 8
+    write(path, INDEX, iter(rows), n_columns=6, dtype="float32", attributes={"networks": "r0f0 r0f1 r0f2"})
+    features = read(path)
+    assert features.networks == ("r0f0", "r0f1", "r0f2")
+    for place, name in enumerate(features.networks):
+        np.testing.assert_array_equal(features.of_network(name).matrix, rows[:, 2 * place : 2 * place + 2])
+
+
+@pytest.mark.parametrize("lines", [[0], [149], [15, 16, 31, 32, 100], [*range(0, 150, 7)], []])
+def test_only_chosen_rows_are_read(tmp_path, monkeypatch, lines):
+    """By blocks of the file, wherever they begin: each row with its id."""
+    monkeypatch.setattr("podium.contracts.features._BLOCK", 16)
+    found = read(written(tmp_path / "a.h5"), lambda index: np.isin(np.arange(len(index)), lines))
+    np.testing.assert_array_equal(found.matrix, ROWS[lines])
+    assert found.index["image_id"].tolist() == INDEX["image_id"].iloc[lines].tolist()
+    assert found.matrix.dtype == np.float16

@@ -6,6 +6,7 @@ import pytest
 from podium.contracts.folds import ALWAYS, FoldTable
 from podium.contracts.tables import FOLDS
 from podium.errors import PodiumError
+from podium.splits.folds import splits
 
 
 @pytest.fixture
@@ -38,3 +39,13 @@ def test_rows_get_the_groups_of_the_folds(table):
     """A test row, which has no fold, keeps its own."""
     rows = pd.DataFrame({"row_id": list("txab"), "group": list("TXAB")})
     assert table.grouped(rows)["group"].tolist() == ["T", "b", "a", "b"]
+
+
+def test_folds_read_from_disk_are_split_by_their_scheme(tmp_path):
+    """The scheme `time` is known again, so that no model sees what comes after."""
+    table = pd.DataFrame({"row_id": list("abcdef"), "repeat": 0, "fold": [0, 0, 1, 1, 2, 2], "group": list("abcdef")})
+    rows = pd.DataFrame({"row_id": list("abcdef"), "weight": 1.0})
+    for scheme, expected in (("time", {1: "ab", 2: "abcd"}), ("plain", {0: "cdef", 1: "abef", 2: "abcd"})):
+        FoldTable(table, scheme).write(tmp_path)
+        found = {split.fold: "".join(split.train) for split in splits(FoldTable.read(tmp_path), rows)}
+        assert found == expected

@@ -129,3 +129,16 @@ def test_a_missing_model_is_one_line(tmp_path):
     """It names the file and what fits it."""
     with pytest.raises(PodiumError, match=r"r0f9.json: there is no such model; run `dvc repro` to fit it$"):
         models.load(tmp_path, "r0f9")
+
+
+def test_the_models_that_predict_new_rows(tmp_path):
+    """Every fold's, in the order of numbers rather than of letters; or the one of all rows, where there is one."""
+    for name in ("r0f10", "r0f2", "r1f0", "r0f0"):
+        models.save(make(), tmp_path, name)
+    (tmp_path / "notes.npz").write_bytes(b"")
+    assert models.folds(tmp_path) == ["r0f0", "r0f2", "r0f10", "r1f0"]
+    assert models.that_predict(tmp_path) == models.folds(tmp_path)
+    models.save(make(), tmp_path, models.FULL)
+    assert models.that_predict(tmp_path) == ["full"]
+    with pytest.raises(PodiumError, match="there are no models; run `dvc repro` to fit them"):
+        models.folds(tmp_path / "none")

@@ -1,6 +1,7 @@
 """How predictions are scored: clipped as they go out, wherever a score is taken."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from pydantic import ValidationError
 from sklearn.metrics import accuracy_score, brier_score_loss, log_loss
@@ -74,3 +75,14 @@ def test_a_clip_the_wrong_way_round_is_refused(clip):
     """It would make every prediction the same."""
     with pytest.raises(ValidationError, match="must be below"):
         Submission(clip=clip)
+
+
+@pytest.mark.parametrize(
+    ("name", "scores", "worse"), [("log_loss", [0.5, 0.4, 0.6], "c"), ("auc", [0.5, 0.6, 0.4], "c")]
+)
+def test_a_member_below_the_best_constant_is_warned_of(name, scores, worse):
+    """In either direction of the metric; one that is as good is not worse."""
+    scoring = Scoring(binary()[0], (METRICS[name],), Submission())
+    bank = pd.DataFrame({"member": list("abc"), name: scores, "constant": 0.5})
+    (warning,) = scoring.below_constant(bank)
+    assert warning == f"warning: c: {name} {scores[2]:.4f} is worse than a constant prediction's 0.5000"

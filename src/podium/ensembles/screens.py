@@ -29,7 +29,7 @@ def screen(
     w = np.full(n, 1 / n) if weight is None else weight / weight.sum()
     truth = y[:, None] if k == 1 else y
     is_whole = limits[0] <= members.min() and members.max() <= limits[1]
-    if metric == "accuracy" and y.ndim == 1 and is_whole:
+    if metric == "accuracy" and y.ndim == 1 and k > 1 and is_whole:
         return _accuracy(members, y.astype(np.int64), w)
     if metric == "brier" and is_whole:
         return _brier(members, _indicators(truth, k), w)
@@ -44,33 +44,31 @@ def _indicators(y: np.ndarray, k: int) -> np.ndarray:
 
 
 def _accuracy(members: np.ndarray, y: np.ndarray, w: np.ndarray) -> Screen:
-    """Look only at the rows that one more member can turn: soon they are few."""
-    k, rows = members.shape[2], np.arange(len(y))
-    others = np.arange(k) != y[:, None]
+    """Keep how far the truth is ahead of each other class: of a sum, that is the sum.
 
-    def margin(total: np.ndarray, count: int, chosen: np.ndarray) -> np.ndarray:
-        """Return `(..., n)`: how far the truth is ahead of all others; above 0 it is what is decided."""
-        if k == 1:
-            return np.asarray((total[..., 0] - np.float32(count / 2)) * np.where(y[chosen], 1, -1).astype(np.float32))
-        by_class = np.ascontiguousarray(np.moveaxis(total, -1, 0))  # the greatest of rows of numbers is found at once
-        truth = by_class[y[chosen], ..., rows[: len(chosen)]]
-        rest = np.where(others[chosen].T.reshape(k, *(1,) * (total.ndim - 2), -1), by_class, np.float32(-np.inf))
-        return np.asarray(np.moveaxis(truth, 0, -1) - rest.max(axis=0))
+    Takes as much memory as the members.
+    """
+    m, n, k = members.shape
+    rows, others = np.arange(n)[:, None], (y[:, None] + np.arange(1, k)) % k
+
+    def lead(p: np.ndarray) -> np.ndarray:
+        """Return `(k - 1, n)` float32 of `(n, k)`."""
+        return np.asarray((p[rows, y[:, None]] - p[rows, others]).T)
+
+    leads = np.empty((m, k - 1, n), np.float32)
+    for place, member in enumerate(members):
+        leads[place] = lead(member)
+    block = max(1, _BLOCK // (n * (k - 1)))
 
     def bounds(total: np.ndarray, count: int, step: int) -> tuple[np.ndarray, np.ndarray]:
         close = 1e-6 * (count + step)  # so near to a tie, scaling may decide
-        ahead = margin(total, count, rows)
-        reach = abs(step) * (0.5 if k == 1 else 1) + close
-        turnable = np.flatnonzero(np.abs(ahead) <= reach)
-        sure = w[ahead > reach].sum()
-        block = max(1, _BLOCK // max(1, len(turnable) * k))
-        low, high = np.empty(len(members)), np.empty(len(members))
-        for start in range(0, len(members), block):
-            blends = total[turnable] + np.float32(step) * members[start : start + block, turnable]
-            new = margin(blends, count + step, turnable)
-            low[start : start + block] = -(sure + (new >= -close) @ w[turnable])
-            high[start : start + block] = -(sure + (new > close) @ w[turnable])
-        return low - _ROUNDING, high + _ROUNDING
+        base, sure, doubtful = lead(total), np.empty(m), np.zeros(m)
+        for start in range(0, m, block):
+            least = (base + np.float32(step) * leads[start : start + block]).min(axis=1)
+            sure[start : start + block] = (least > close) @ w
+            if (near := np.abs(least) <= close).any():
+                doubtful[start : start + block] = near @ w
+        return -(sure + doubtful) - _ROUNDING, -sure + _ROUNDING
 
     return bounds
 
@@ -104,12 +102,12 @@ def _auc(members: np.ndarray, truth: np.ndarray, limits: tuple[float, float]) ->
         keys.sort(axis=1)
         positive = keys & np.uint32(1)
         negative = np.cumsum(positive ^ np.uint32(1), axis=1, dtype=np.int64)
-        won = (positive * negative).sum(axis=1, dtype=np.float64)  # ties too: positives come last among equals
-        keys >>= np.uint32(1)
-        for j in np.flatnonzero((keys[:, 1:] == keys[:, :-1]).any(axis=1)):
-            first = np.flatnonzero(np.append(True, np.diff(keys[j]) != 0))
-            above = np.add.reduceat(positive[j], first, dtype=np.float64)
-            won[j] -= (above * (np.diff(np.append(first, len(keys[j]))) - above)).sum() / 2
+        won = (positive * negative).sum(axis=1, dtype=np.float64)
+        # Of equal scores the positives come last and so win; each such pair is worth half.
+        for j, end in zip(*np.nonzero((keys[:, 1:] ^ keys[:, :-1]) == 1), strict=True):
+            if not positive[j, end]:
+                low, high = np.searchsorted(keys[j], keys[j, end]), np.searchsorted(keys[j], keys[j, end + 1], "right")
+                won[j] -= (end + 1 - low) * (high - end - 1) / 2
         return -float((won / pairs).mean())
 
     def bounds(total: np.ndarray, count: int, step: int) -> tuple[np.ndarray, np.ndarray]:
