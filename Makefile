@@ -25,7 +25,7 @@ submission: setup  ## download, extract, fit, ensemble: ends with submissions/<c
 	@$(RUN) podium check-params
 	@$(RUN) dvc repro --quiet download
 	@$(RUN) podium check-params --data
-	@$(RUN) dvc repro
+	@$(RUN) dvc repro --quiet
 	@$(RUN) podium scores
 
 report: setup  ## one page of scores, charts and images: reports/<competition>/report.html

@@ -59,6 +59,7 @@ HELPERS = {
     "use": ("commands.use", "run", "name"),
 }
 WITHOUT_CONFIG = ("scan", "compare", "label", "new", "reference", "serve", "use")
+_SPEAKING = ("extract", "finetune", "ensemble", "submit", "score")  # these stages say more than their counts
 _STDOUT = 1
 _SIGPIPE = 128 + 13  # what a shell reports of a command whose reader hung up
 
@@ -191,10 +192,13 @@ def _run_stage(config: Any, arguments: argparse.Namespace) -> None:
     choices = attrgetter(section)(config.params) if section else {}
     if names and names[0] not in choices:
         raise PodiumError(f"params.yaml: {section}: no {names[0]!r}; choose one of: {', '.join(choices)}")
-    started = time.monotonic()
+    started, address = time.monotonic(), "@".join([arguments.command, *names])
     facts = stage.run(config, *names)
-    journal = import_module("podium.storage.journal")
-    journal.write(config.params.competition, "@".join([arguments.command, *names]), time.monotonic() - started, facts)
+    seconds = time.monotonic() - started
+    import_module("podium.storage.journal").write(config.params.competition, address, seconds, facts)
+    if arguments.command not in _SPEAKING:
+        done = ", ".join(f"{name} {value:,}" for name, value in (facts or {}).items())
+        print(f"{address}: {f'{done}; ' if done else ''}{seconds:.1f} s")  # noqa: T201  # what it did, in a line
 
 
 def _name_by_dvc(stage: str) -> str:

@@ -43,7 +43,7 @@ class Imports(Frozen):
     """Tables made elsewhere: predictions that join the bank, and features that heads take like a backbone's."""
 
     predictions: dict[str, Path] = Field(default_factory=dict)
-    """Name -> CSV or Parquet file of predictions, by row_id."""
+    """Name -> CSV, Parquet or .npy file of predictions by id, or a folder: out-of-fold and test rows apart."""
     features: dict[str, Path] = Field(default_factory=dict)
     """Name -> HDF5, CSV or Parquet file of features, by image_id."""
 

@@ -99,6 +99,61 @@ def test_columns_may_be_called_by_their_labels(tmp_path, monkeypatch, given):
     np.testing.assert_allclose(found["p_1"], expected, rtol=1e-6)
 
 
+def parts_of(given, folder):
+    """Return a new folder, and the out-of-fold and the test rows with the columns id and probability."""
+    folder.mkdir()
+    table = given.table.rename(columns={"row_id": "id", "p_0": "probability"})[["id", "probability", "fold"]]
+    given.config.params.imports.predictions["mate"] = folder
+    is_test = table["id"].str.startswith("t")
+    return table[~is_test], table[is_test].drop(columns="fold")
+
+
+def test_out_of_fold_and_test_rows_may_lie_apart(given, tmp_path):
+    """One in a CSV, the other an array with its ids; any header, any order, and folds of the first alone."""
+    oof, test = parts_of(given, tmp_path / "mate")
+    oof.to_csv(tmp_path / "mate/oof.csv", index=False)
+    np.save(tmp_path / "mate/test.npy", test["probability"].to_numpy())
+    (tmp_path / "mate/test_ids.txt").write_text("\n".join(test["id"]) + "\n")
+    import_predictions.run(given.config, "mate")
+    found = Scores.read(paths.predictions("toy", "mate")).table()
+    expected = given.table.sort_values("row_id")
+    assert found["row_id"].tolist() == expected["row_id"].tolist()
+    np.testing.assert_allclose(found["p_0"], expected["p_0"], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda oof, test: (oof, pd.concat([test, oof[:1]])), r"test\.csv: row_id 'r\d+' is in oof\.csv, too"),
+        (lambda oof, test: (oof[1:], test), r"mate: row_id is lacking: 'r\d+'"),
+        (lambda oof, test: (oof, test[1:]), r"mate: row_id is lacking: 't\d+'"),
+        (lambda oof, test: (oof, pd.concat([test, test[:1]])), r"test\.csv: row_id comes twice: 't\d+'"),
+        (
+            lambda oof, test: (oof.assign(more=1), test),
+            r"oof\.csv: there is no column 'p_0'; it has: row_id, probability",
+        ),
+    ],
+)
+def test_what_is_missing_or_doubled_between_files_is_named(given, tmp_path, change, message):
+    """The file and the ids."""
+    oof, test = change(*parts_of(given, tmp_path / "mate"))
+    oof.to_csv(tmp_path / "mate/oof.csv", index=False)
+    test.to_csv(tmp_path / "mate/test.csv", index=False)
+    with pytest.raises(PodiumError, match=message):
+        import_predictions.run(given.config, "mate")
+
+
+def test_an_array_needs_its_ids(given, tmp_path):
+    """Without, and with another number of them: one line."""
+    parts_of(given, tmp_path / "mate")
+    np.save(tmp_path / "mate/all.npy", np.zeros(3))
+    with pytest.raises(PodiumError, match=r"all\.npy: its ids are not there; put one of these beside it: all_ids\.csv"):
+        import_predictions.run(given.config, "mate")
+    (tmp_path / "mate/all_ids.csv").write_text("r00\n")
+    with pytest.raises(PodiumError, match=r"all\.npy: it has 3 rows, and all_ids\.csv 1 ids"):
+        import_predictions.run(given.config, "mate")
+
+
 # Features
 
 

@@ -16,7 +16,7 @@ from podium.storage.files import atomic
 _SHOWN = 6  # images on the sheet
 
 
-def run(config: Config) -> None:
+def run(config: Config) -> dict[str, int]:
     """Write which views each image has (train images those of both roles), and a sheet of a few images' views."""
     name, views = config.params.competition, config.params.views
     images = IMAGES.read(paths.data(name, "images.parquet"))
@@ -32,6 +32,7 @@ def run(config: Config) -> None:
     lines = [[apply(picture, VIEWS[view].operation, VIEWS[view].parameters) for view in both] for picture in pictures]
     with atomic(paths.data(name, "views.png")) as temporary:
         temporary.write_bytes(contact_sheet.draw(both, lines))
+    return {"views": len(both), "lines": len(plan)}
 
 
 def _plan(images: pd.DataFrame, names: list[str]) -> pd.DataFrame:

@@ -5,7 +5,8 @@ from podium.config import Config
 from podium.contracts.predictions import write_manifest
 
 
-def run(config: Config) -> None:
+def run(config: Config) -> dict[str, int]:
     """Name every member, fusion, finetune, student and import, and nothing else that lies in the folders."""
     params = config.params
     write_manifest(params.bank(), params.predictions, paths.data(params.competition, "bank.json"))
+    return {"members": len(params.bank())}

@@ -15,7 +15,7 @@ from podium.splits.folds import Folds
 from podium.storage import csv_table
 
 
-def run(config: Config) -> None:
+def run(config: Config) -> dict[str, int]:
     """Deal the rows to folds, or check a given table, and write it."""
     name, spec = config.params.competition, config.params.folds
     rows = ROWS.read(paths.data(name, "rows.parquet"))
@@ -27,6 +27,9 @@ def run(config: Config) -> None:
         table = folds.make(rows, spec.scheme, spec.k, repeats=spec.repeats, seed=config.params.seed, time=spec.time)
     folds.check(table, rows, spec.k, str(spec.file or paths.PARAMS))
     table.write(paths.dataset(name))
+    n_rows = table.assigned["row_id"].nunique()
+    alone = int((rows["split"] == "train").sum()) - n_rows
+    return {"rows": n_rows, "folds": spec.k} | ({"trained on in every fold": alone} if alone else {})
 
 
 def _with_near_duplicates(rows: pd.DataFrame, name: str, spec: Folds) -> pd.Series:

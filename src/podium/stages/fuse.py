@@ -21,7 +21,7 @@ from podium.storage.files import atomic, digest
 from podium.tasks.vector import VectorTask
 
 
-def run(config: Config, name: str) -> None:
+def run(config: Config, name: str) -> dict[str, int]:
     """Cross-fit the fusion `name` on the feature files of its manifest, and say what each backbone adds."""
     competition, member, task = config.params.competition, config.params.fusions[name], vector_task(config)
     _check(config, name)
@@ -41,6 +41,7 @@ def run(config: Config, name: str) -> None:
     predictions.write(paths.predictions(competition, name))
     steps = steps or [Step(" + ".join(selected), _loss(task, inputs.data, predictions))]
     _write_path(steps, paths.fusion_path(competition, name, "csv"), paths.fusion_path(competition, name, "png"))
+    return {"rows predicted": len(predictions), "backbones": len(selected)}
 
 
 def _check(config: Config, name: str) -> None:

@@ -10,7 +10,7 @@ from podium.errors import PodiumError
 from podium.storage.files import digest, write_json
 
 
-def run(config: Config, name: str) -> None:
+def run(config: Config, name: str) -> dict[str, int]:
     """Write the manifest of fusion `name`; its names come from params, never from what lies in the folder."""
     competition = config.params.competition
     manifest = {}
@@ -20,3 +20,4 @@ def run(config: Config, name: str) -> None:
             raise PodiumError(f"{path}: there is no such file, and the fusion {name} needs it; run `dvc repro`")
         manifest[backbone] = digest(path)
     write_json(manifest, paths.fusion(competition, name))
+    return {"feature files": len(manifest)}

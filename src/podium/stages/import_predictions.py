@@ -14,7 +14,7 @@ from podium.contracts.folds import FoldTable
 from podium.errors import PodiumError, preview
 
 
-def run(config: Config, name: str) -> None:
+def run(config: Config, name: str) -> dict[str, int]:
     """Check ids, numbers and (where the file says them) folds, and write the predictions: one for each row."""
     competition, task = config.params.competition, config.competition.task
     path = config.params.imports.predictions[name]
@@ -22,14 +22,19 @@ def run(config: Config, name: str) -> None:
     predictions, folds = task.read_import(path, data)
     rows = data.rows.set_index("row_id", drop=False)
     has_image = rows["row_id"].isin(data.images["row_id"])
-    is_kept = ~np.isin(predictions.row_id, rows.index[~has_image].to_numpy(object))
+    dealt = FoldTable.read(data.folder)
+    # A class of one row is in training always: no member here predicts it, so a team-mate's cannot be compared.
+    always = set(dealt.table["row_id"]) - set(dealt.assigned["row_id"])
+    is_asked = rows["split"].isin(["train", "test"]) & has_image & ~rows["row_id"].isin(always)
+    is_kept = ~np.isin(predictions.row_id, [*rows.index[~has_image], *always])
     ids = pd.Series(predictions.row_id[is_kept], name="row_id")
-    imports.check_ids(ids, rows.loc[rows["split"].isin(["train", "test"]) & has_image, "row_id"], str(path))
+    imports.check_ids(ids, rows.loc[is_asked, "row_id"], str(path))
     if folds is not None:
-        table = pd.DataFrame({"row_id": ids, "fold": folds[is_kept]})
-        _check_folds(table, FoldTable.read(data.folder), path)
+        known = pd.DataFrame({"row_id": ids, "fold": folds[is_kept]})
+        _check_folds(known[known["fold"] != "nan"], dealt, path)  # test rows have no fold
     kept = predictions.take(np.flatnonzero(is_kept))
     replace(kept, split=rows.loc[kept.row_id, "split"].to_numpy(object)).write(paths.predictions(competition, name))
+    return {"rows predicted": len(kept)}
 
 
 def _check_folds(table: pd.DataFrame, folds: FoldTable, path: Path) -> None:

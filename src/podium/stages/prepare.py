@@ -59,7 +59,7 @@ def listed(config: Config) -> Listed:
     return Listed(listing, encoded, _limited(rows, encoded, config.params.limit), unlabelled, sample)
 
 
-def run(config: Config) -> None:
+def run(config: Config) -> dict[str, int]:
     """Read the layout, hold out and limit rows, open every image once, and write the tables."""
     name, competition = config.params.competition, config.competition
     raw, where, task = paths.raw(name), str(paths.competition(name)), config.competition.task
@@ -82,6 +82,7 @@ def run(config: Config) -> None:
     csv_table.write(found.sample, paths.data(name, "sample_submission.csv"))
     facts = audit(rows, images, quarantined, found.unlabelled) | unused_images(raw, listing.images)
     write_json(facts, paths.data(name, "audit.json"))
+    return {"rows": len(rows), "images": len(images), "quarantined": len(quarantined)}
 
 
 def _require_readable(

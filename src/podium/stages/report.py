@@ -8,7 +8,7 @@ from podium.storage import csv_table
 from podium.storage.files import atomic
 
 
-def run(config: Config) -> None:
+def run(config: Config) -> dict[str, int]:
     """Write reports/C/report.html, a CSV per chart, and the bank as a picture."""
     name = config.params.competition
     page, plots = compose(config)
@@ -17,3 +17,4 @@ def run(config: Config) -> None:
     write(page, paths.report(name, "report.html"))
     with atomic(paths.report(name, "bank.svg")) as temporary:
         temporary.write_text(charts.alone(page.charts[0].svg), encoding="utf-8")
+    return {"images": len(page.tiles), "charts": len(page.charts)}

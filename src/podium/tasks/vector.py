@@ -155,14 +155,10 @@ class VectorTask(tasks.Task):
         return Scores(ids, np.full(len(ids), "test", object), p, columns, tuple(data.labels))
 
     def read_import(self, path: Path, data: Dataset) -> tuple[Scores, np.ndarray | None]:
-        """See Task; the columns are called p_0, p_1, ... or by the labels."""
-        table, labels = imports.read(path, "row_id"), data.labels
+        """See Task; the columns are called p_0, p_1, ... or by the labels: see contracts.imports."""
+        labels = data.labels
         columns = self.columns(labels)
-        if set(labels) <= set(table.columns) and len(labels) == len(columns):
-            table = table.rename(columns=dict(zip(labels, columns, strict=True)))
-            csv_table.require_distinct(table, str(path))
-        csv_table.require(table, columns, str(path))
-        imports.check_distinct(table["row_id"], str(path))
+        table = imports.read_predictions(path, columns, labels)
         schema = VALUES if columns[0].startswith("y") else PROBABILITIES
         checked = schema.check(table[["row_id", *columns]].assign(split="train"), str(path))
         found = Scores.of_table(checked, labels)

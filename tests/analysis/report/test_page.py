@@ -1,18 +1,22 @@
 """The page in a real browser: Debian's Chromium, headless, through its own driver."""
 
 import base64
+import io
 import json
 import os
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from podium.analysis.report import contents, gallery, pictures
-from podium.analysis.report.page import Page, render
+from podium.analysis.report import advice, contents, gallery, pictures, tables
+from podium.analysis.report.advice import Advice
+from podium.analysis.report.page import Page, Threshold, render
 from podium.analysis.report.panels.scores import Panels
 
+BINARY = (np.array([0, 0, 1, 1, 1]), np.array([0.1, 0.7, 0.3, 0.8, 0.9]))  # targets and probabilities
 HOSTILE = '<script>alert("x")</script>'
 
 
@@ -48,6 +52,12 @@ def page(tmp_path_factory, make_results) -> Path:
         tiles=tiles,
         pictures=shown,
         heat={tiles[0].image_id: shown[tiles[1].image_id]},
+        advice=[
+            Advice(f"{HOSTILE} is worst.", advice.gallery(reason="mistake", label=HOSTILE), is_alarm=True),
+            *panels.advice(results, plots),
+        ],
+        tables=panels.tables(results, plots),
+        threshold=Threshold(*tables.by_threshold(*BINARY), label=HOSTILE),
     )
     file.write_text(render(content), encoding="utf-8")
     return file
@@ -158,10 +168,66 @@ def test_a_click_shows_the_whole_image(opened):
     assert not dialog.is_displayed()
 
 
+def test_advice_leads_to_its_images(opened, page):
+    """A link sets the gallery's filters, which live in the address: they are there again when it is opened."""
+    opened.find_element("css selector", ".advice .alarm a").click()
+    opened.implicitly_wait(1)
+    chosen = opened.execute_script(
+        "return [...document.querySelectorAll('.tile')].filter(t => !t.hidden)"
+        ".map(t => [t.dataset.label, t.dataset.reasons])"
+    )
+    assert chosen
+    assert all(label == HOSTILE and "mistake" in reasons.split() for label, reasons in chosen)
+    opened.execute_script("document.querySelector('[value=uncertain]').click()")
+    address = opened.execute_script("return location.href")
+    assert "reason=mistake&reason=uncertain" in address
+    n_shown = visible(opened)
+    opened.get("about:blank")
+    opened.get(address)
+    assert visible(opened) == n_shown
+    opened.get("about:blank")
+    opened.get(page.as_uri())
+
+
+def test_the_chosen_ids_can_be_taken_along(opened):
+    """As a CSV of what the filters leave."""
+    opened.execute_script("document.querySelector('[value=quarantined]').click()")
+    href = opened.find_element("css selector", ".export").get_attribute("href")
+    found = pd.read_csv(io.StringIO(unquote(href.partition(",")[2])))
+    assert found["image_id"].tolist() == [HOSTILE]
+
+
+def test_arrows_go_from_image_to_image(opened):
+    """In the dialog, forwards and back, and no further than the ends."""
+    from selenium.webdriver.common.keys import Keys
+
+    names = opened.execute_script("return [...document.querySelectorAll('.tile')].map(t => t.dataset.id)")
+    opened.execute_script("document.querySelector('.tile').click()")
+    seen = []
+    for key in (Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, Keys.ARROW_LEFT, Keys.ARROW_LEFT, Keys.ARROW_LEFT):
+        opened.switch_to.active_element.send_keys(key)
+        seen.append(opened.find_element("css selector", "dialog .id").text)
+    assert seen == [names[1], names[2], names[1], names[0], names[0]]
+    opened.switch_to.active_element.send_keys(Keys.ESCAPE)
+
+
+def test_the_threshold_s_counts(opened):
+    """Of 0.75, where two of three are found and none is wrong; of 0.5, where one of the others is called so, too."""
+    script = """
+        const slider = document.querySelector("#threshold input"); slider.value = arguments[0];
+        slider.dispatchEvent(new Event("input", {bubbles: true}));
+        return document.querySelector("#threshold p").textContent;
+    """
+    assert opened.execute_script(script, 75) == "accuracy 80.0 %, precision 100.0 %, recall 66.7 %, F1 80.0 %"
+    assert opened.execute_script(script, 50) == "accuracy 60.0 %, precision 66.7 %, recall 66.7 %, F1 66.7 %"
+    assert opened.execute_script(script, 100) == "accuracy 40.0 %, precision none, recall 0.0 %, F1 0.0 %"
+
+
 def test_texts_are_texts(opened):
     """A label or id that looks like markup is shown, never run."""
     assert HOSTILE in opened.find_element("css selector", "h1").text
     assert opened.execute_script("return document.scripts.length") == 1
+    assert HOSTILE in opened.find_element("css selector", ".advice .alarm").text
 
 
 def test_screenshots_can_be_looked_at(opened, tmp_path):

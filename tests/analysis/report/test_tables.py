@@ -80,3 +80,51 @@ def test_classes_become_one_decision_each():
     truth, p = tables.decisions(np.array([2, 0]), np.array([[0.1, 0.2, 0.7], [0.5, 0.3, 0.2]]))
     assert truth.tolist() == [0, 0, 1, 1, 0, 0]
     assert p.tolist() == [0.1, 0.2, 0.7, 0.5, 0.3, 0.2]
+
+
+def test_classes_are_scikit_learn_s(decisions):
+    """Recall and precision of each, the least found first, and what it is taken for."""
+    from sklearn.metrics import precision_recall_fscore_support
+
+    rng = np.random.default_rng(3)
+    actual = rng.choice(["ant", "bee", "cat"], 200)
+    predicted = np.where(rng.random(200) < 0.6, actual, rng.choice(["ant", "bee"], 200))
+    found = tables.by_class(pd.DataFrame({"actual": actual, "predicted": predicted})).set_index("class")
+    precision, recall, _, rows = precision_recall_fscore_support(actual, predicted, labels=["ant", "bee", "cat"])
+    expected = pd.DataFrame({"rows": rows, "recall": recall, "precision": precision}, index=["ant", "bee", "cat"])
+    np.testing.assert_allclose(found.loc[expected.index, expected.columns], expected)
+    assert found["recall"].is_monotonic_increasing
+    assert found.loc["cat", "taken"].split(" ")[0] in {"ant", "bee"}
+
+
+def test_a_class_that_is_never_predicted():
+    """It has no precision."""
+    found = tables.by_class(pd.DataFrame({"actual": ["a", "b"], "predicted": ["a", "a"]})).set_index("class")
+    assert np.isnan(found.loc["b", "precision"])
+    assert found.loc["b", "taken"] == "a (1)"
+
+
+def test_thresholds_are_counted(decisions):
+    """At least the threshold, of either class."""
+    truth, p = decisions
+    positive, negative = tables.by_threshold(truth, p)
+    for step in (0, 25, 50, 99, 100):
+        assert positive[step] == ((p >= step / 100) & (truth == 1)).sum()
+        assert negative[step] == ((p >= step / 100) & (truth == 0)).sum()
+
+
+def test_slices_are_scored_by_themselves():
+    """Categories, quarters of numbers and gaps; columns of names and slices of a few rows are left out."""
+    value = np.arange(100.0)
+    columns = {
+        "site": pd.Series(["arm"] * 60 + ["leg"] * 30 + [None] * 10),
+        "age": pd.Series([str(n) for n in range(100)]),
+        "name": pd.Series([f"n{n}" for n in range(100)]),
+    }
+    found = tables.by_slice(lambda rows: float(value[rows].mean()), columns)
+    assert found[found["column"] == "site"].to_numpy().tolist() == [
+        ["site", "arm", 60, 29.5],
+        ["site", "leg", 30, 74.5],
+    ]
+    assert found[found["column"] == "age"]["score"].tolist() == [12, 37, 62, 87]
+    assert "name" not in set(found["column"])

@@ -123,13 +123,24 @@ def by_fold(table: pd.DataFrame, metric: str) -> str:
     return svg[0]
 
 
-def climb(table: pd.DataFrame) -> str:
-    """Draw the loss after each step of the search, and the step of the least."""
+def climb(table: pd.DataFrame, metric: str = "loss", sign: int = 1) -> str:
+    """Draw the score after each step of the search, and the step of the best; `sign` is -1 where higher is better."""
     with _chart("Hill climbing") as (axes, svg):
-        axes.plot(table["step"], table["loss"], color=MAIN)
-        best = int(table["loss"].to_numpy().argmin())
-        axes.plot(table["step"].iloc[best], table["loss"].iloc[best], "o", color=SECOND)
-        axes.set(xlabel="step", ylabel="loss")
+        best, score = int(table["loss"].to_numpy().argmin()), sign * table["loss"]
+        axes.plot(table["step"], score, color=MAIN)
+        axes.plot(table["step"].iloc[best], score.iloc[best], "o", color=SECOND)
+        axes.set(xlabel="step", ylabel=metric)
+    return svg[0]
+
+
+def curves(table: pd.DataFrame) -> str:
+    """Draw the loss by epoch, a line for each repeat and fold, that of the judging rows in the second colour."""
+    with _chart("Learning curves") as (axes, svg):
+        for _, part in table.groupby(["repeat", "fold"]):
+            axes.plot(part["epoch"], part["loss"], color=MAIN, linewidth=0.8)
+            if part["valid_loss"].notna().any():
+                axes.plot(part["epoch"], part["valid_loss"], color=SECOND, linewidth=0.8)
+        axes.set(xlabel="epoch", ylabel="loss", ylim=(0, None))
     return svg[0]
 
 

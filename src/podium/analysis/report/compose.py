@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 
 from podium import paths, plugins
-from podium.analysis.report import charts, contents, gallery, pictures
-from podium.analysis.report.page import Chart, Page, render
+from podium.analysis import leaks
+from podium.analysis.report import advice, charts, contents, gallery, pictures
+from podium.analysis.report.advice import Advice
+from podium.analysis.report.page import Chart, HtmlTable, Page, render
 from podium.analysis.report.panels import Panels
 from podium.analysis.report.results import Results
 from podium.config import Config
@@ -19,7 +21,7 @@ from podium.contracts.dataset import Dataset
 from podium.contracts.folds import FoldTable
 from podium.contracts.predictions import read_bank
 from podium.contracts.tables import HASHES
-from podium.imaging.duplicates import clusters, near_pairs
+from podium.imaging.duplicates import NEAR, clusters, near_pairs
 from podium.imaging.images import Reader
 from podium.storage import csv_table
 from podium.storage.files import atomic
@@ -61,13 +63,56 @@ def compose(config: Config) -> tuple[Page, dict[str, pd.DataFrame]]:
             _bank(bank_table, competition.metric),
             *panels.charts(results, plots),
             *contents.drawn(results, plots),
+            *_curves(name, list(bank_table["member"])),
         ],
         scores=scores.html_table(),
         tiles=tiles,
         pictures=previews,
         heat={},
+        advice=advice.ordered(
+            [
+                *_leaks(results, images),
+                *advice.of_members(bank_table, competition.metric, results.metric.sign),
+                advice.of_noise(results),
+                *panels.advice(results, plots),
+                *advice.of_folds(
+                    plots["folds"],
+                    scores.standard_error[competition.metric],
+                    results.metric.sign,
+                    competition.metric,
+                ),
+                *advice.of_audit(audit, len(images)),
+            ]
+        ),
+        tables=panels.tables(results, plots) | _slices(results),
+        threshold=panels.threshold(results),
     )
     return page, plots
+
+
+def _leaks(results: Results, images: pd.DataFrame) -> list[Advice]:
+    """Return alarms on groups and, where there are not too many images, on copies."""
+    data, pairs = results.data, pd.DataFrame()
+    if 0 < len(images) <= _MOST_HASHED:
+        hashes = HASHES.read(data.folder / "hashes.parquet")
+        by_image = hashes.set_index("image_id")["hash"].reindex(images["image_id"]).reset_index(drop=True)
+        pairs = leaks.copies(images.reset_index(drop=True), by_image, NEAR)
+    return advice.of_leaks(pairs, images, data.rows, FoldTable.read(data.folder))
+
+
+def _slices(results: Results) -> dict[str, HtmlTable]:
+    found = contents.slices(results)
+    return {"Slices by metadata": found} if found else {}
+
+
+def _curves(competition: str, members: list[str]) -> list[Chart]:
+    """Return the learning curves of the members that have some: a finetune writes them with its predictions."""
+    files = {name: paths.finetune(competition, name, "csv") for name in members}
+    return [
+        contents.curves(_csv(file).apply(pd.to_numeric, errors="coerce"), name)
+        for name, file in files.items()
+        if file.exists()
+    ]
 
 
 def _panels(config: Config) -> Panels:

@@ -9,6 +9,7 @@ import pandas as pd
 from podium.analysis.report import charts, tables
 from podium.analysis.report.page import Chart, HtmlTable
 from podium.analysis.report.results import Results
+from podium.contracts.metadata import PREFIX
 
 Plots = Mapping[str, pd.DataFrame]
 
@@ -55,7 +56,12 @@ def drawn(results: Results, made: Plots) -> list[Chart]:
     metric = results.metric.name
     entries: list[tuple[str, str, Callable[[pd.DataFrame], str], str]] = [
         ("Score by fold", "folds", partial(charts.by_fold, metric=metric), "A dot is a fold."),
-        ("Hill climbing", "climb", charts.climb, _climbed(made["climb"])),
+        (
+            "Hill climbing",
+            "climb",
+            partial(charts.climb, metric=metric, sign=results.metric.sign),
+            _climbed(made["climb"]),
+        ),
         (
             "Leaderboard",
             "leaderboard",
@@ -64,6 +70,28 @@ def drawn(results: Results, made: Plots) -> list[Chart]:
         ),
     ]
     return [Chart(title, draw(made[name]), note) for title, name, draw, note in entries if len(made[name])]
+
+
+def slices(results: Results) -> HtmlTable | None:
+    """Return the score by metadata, the worst slice first; None where there are no metadata."""
+    rows = results.data.of(results.ids)
+    columns = {name.removeprefix(PREFIX): rows[name] for name in rows.columns if name.startswith(PREFIX)}
+    table = tables.by_slice(results.scorer(results.p), columns)
+    if table.empty:
+        return None
+    worst_first = table.assign(loss=results.metric.sign * table["score"]).sort_values("loss", ascending=False)
+    lines = [
+        [f"{column}: {value}", f"{rows:,}", f"{score:.4f}"]
+        for column, value, rows, score, _ in worst_first.itertuples(index=False, name=None)
+    ]
+    return HtmlTable(["slice", "rows", results.metric.name], lines)
+
+
+def curves(table: pd.DataFrame, name: str) -> Chart:
+    """Return the learning curves of a finetune, a line a fold."""
+    return Chart(
+        f"{name}, while training", charts.curves(table), "A line a fold: the loss of training images, by epoch."
+    )
 
 
 def members(bank: pd.DataFrame) -> HtmlTable:

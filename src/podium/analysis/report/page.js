@@ -2,12 +2,16 @@
 const form = document.querySelector(".filters");
 const tiles = [...document.querySelectorAll(".tile")];
 const dialog = document.querySelector("dialog");
+let current = null; // the tile in the dialog
+
+function shown() {
+  return tiles.filter((tile) => !tile.hidden);
+}
 
 function filter() {
   const wanted = new FormData(form);
   const reasons = wanted.getAll("reason");
   const text = wanted.get("id").trim();
-  let shown = 0;
   for (const tile of tiles) {
     const own = tile.dataset.reasons.split(" ");
     tile.hidden = !(
@@ -16,18 +20,77 @@ function filter() {
       (!wanted.get("split") || tile.dataset.split === wanted.get("split")) &&
       tile.dataset.id.includes(text)
     );
-    shown += !tile.hidden;
   }
-  form.querySelector("output").textContent = `${shown} of ${tiles.length} images`;
+  form.querySelector("output").textContent = `${shown().length} of ${tiles.length} images`;
+  const quoted = shown().map((tile) => `"${tile.dataset.id.replaceAll('"', '""')}"`);
+  const csv = ["image_id", ...quoted, ""].join("\n");
+  form.querySelector(".export").href = `data:text/csv;charset=utf-8,${encodeURIComponent(csv)}`;
 }
 
-form.addEventListener("input", filter);
-form.addEventListener("submit", (event) => event.preventDefault());
-for (const tile of tiles) {
-  tile.addEventListener("click", () => {
-    dialog.querySelector("div").replaceChildren(...[...tile.children].map((part) => part.cloneNode(true)));
-    dialog.showModal();
-  });
+// The filters live in the address: #gallery&reason=label&label=cat
+function remember() {
+  const kept = new URLSearchParams();
+  for (const [key, value] of new FormData(form)) {
+    if (value) kept.append(key, value);
+  }
+  history.replaceState(null, "", kept.size ? `#gallery&${kept}` : "#gallery");
 }
-dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
-filter();
+
+function recall() {
+  if (!location.hash.startsWith("#gallery&")) return;
+  const wanted = new URLSearchParams(location.hash.slice("#gallery&".length));
+  for (const box of form.querySelectorAll("[name=reason]")) {
+    box.checked = wanted.getAll("reason").includes(box.value);
+  }
+  for (const name of ["label", "split", "id"]) {
+    const field = form.elements[name];
+    field.value = wanted.get(name) ?? "";
+    if (field.selectedIndex < 0) field.value = ""; // no image of the gallery has it
+  }
+  filter();
+  document.getElementById("gallery").scrollIntoView();
+}
+
+function show(tile) {
+  current = tile;
+  dialog.querySelector("div").replaceChildren(...[...tile.children].map((part) => part.cloneNode(true)));
+  if (!dialog.open) dialog.showModal();
+}
+
+if (form) {
+  form.addEventListener("input", () => {
+    filter();
+    remember();
+  });
+  form.addEventListener("submit", (event) => event.preventDefault());
+  for (const tile of tiles) {
+    tile.addEventListener("click", () => show(tile));
+  }
+  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
+  dialog.addEventListener("keydown", (event) => {
+    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    const next = step && shown()[shown().indexOf(current) + step];
+    if (next) show(next);
+  });
+  window.addEventListener("hashchange", recall);
+  filter();
+  recall();
+}
+
+const slider = document.getElementById("threshold");
+if (slider) {
+  const { positive, negative } = JSON.parse(slider.dataset.counts);
+  const percent = (value) => (Number.isFinite(value) ? `${(100 * value).toFixed(1)} %` : "none");
+  const update = () => {
+    const at = slider.querySelector("input").valueAsNumber;
+    const [hits, alarms] = [positive[at], negative[at]];
+    const right = hits + negative[0] - alarms;
+    slider.querySelector("b").textContent = (at / 100).toFixed(2);
+    slider.querySelector("p").textContent =
+      `accuracy ${percent(right / (positive[0] + negative[0]))}, precision ${percent(hits / (hits + alarms))}, ` +
+      `recall ${percent(hits / positive[0])}, F1 ${percent((2 * hits) / (positive[0] + hits + alarms))}`;
+  };
+  slider.addEventListener("input", update);
+  slider.addEventListener("submit", (event) => event.preventDefault());
+  update();
+}

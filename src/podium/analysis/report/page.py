@@ -1,10 +1,11 @@
 """Everything that the report shows -> one HTML page that needs no other file and no network."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from typing import Any
 
+from podium.analysis.report.advice import Advice
 from podium.analysis.report.gallery import REASONS, Tile
 
 _FOLDER = files("podium.analysis.report")
@@ -28,6 +29,15 @@ class Chart:
 
 
 @dataclass(frozen=True)
+class Threshold:
+    """Rows of the class `label` and of the other, whose probability is at least 0, 0.01, ..., 1."""
+
+    positive: Sequence[int]
+    negative: Sequence[int]
+    label: str
+
+
+@dataclass(frozen=True)
 class Page:
     """What the page holds, top to bottom."""
 
@@ -40,6 +50,9 @@ class Page:
     tiles: Sequence[Tile]
     pictures: Mapping[str, str]  # image id -> data address
     heat: Mapping[str, str]
+    advice: Sequence[Advice] = ()
+    tables: Mapping[str, HtmlTable] = field(default_factory=dict)
+    threshold: Threshold | None = None
 
 
 def render(page: Page) -> str:
@@ -62,6 +75,7 @@ def render(page: Page) -> str:
             "charts": [asdict(chart) | {"svg": Markup(chart.svg)} for chart in page.charts],  # noqa: S704  # matplotlib's, escaped by it
             "tiles": tiles,
             "counts": counts,
+            "threshold": asdict(page.threshold) if page.threshold else None,
             "reasons": {reason: name for reason, name in REASONS.items() if counts[reason]},
             "labels": sorted({tile.label for tile in page.tiles if tile.label}),
             "style": own("page.css"),

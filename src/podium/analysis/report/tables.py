@@ -11,6 +11,7 @@ import pandas as pd
 
 POINTS = 500  # of a curve; more cannot be seen
 BINS = 10  # of the reliability diagram
+MOST_SLICES, LEAST_SLICE = 12, 20  # categories of a column, and rows of one, that are worth a score
 
 
 def decisions(y: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -53,6 +54,51 @@ def confusion(y: np.ndarray, decided: np.ndarray, labels: list[str]) -> pd.DataF
     """Return `actual` and `predicted`, one line a row: what DVC's template counts itself."""
     names = np.array(labels, dtype=object)
     return pd.DataFrame({"actual": names[y], "predicted": names[decided]})
+
+
+def by_class(table: pd.DataFrame) -> pd.DataFrame:
+    """Return class, rows, recall, precision and what it is taken for most, the least recall first.
+
+    `table` is that of `confusion`; precision is NaN of a class that is never predicted.
+    """
+    is_right = table["actual"] == table["predicted"]
+    found = pd.DataFrame({"rows": table.groupby("actual").size(), "recall": is_right.groupby(table["actual"]).mean()})
+    found["precision"] = is_right.groupby(table["predicted"]).mean()
+    wrong = table[~is_right].value_counts(["actual", "predicted"]).reset_index()
+    first = wrong.drop_duplicates("actual").set_index("actual")
+    found["taken"] = [
+        f"{first.loc[label, 'predicted']} ({first.loc[label, 'count']})" if label in first.index else ""
+        for label in found.index
+    ]
+    return found.sort_values(["recall", "rows"], kind="stable").reset_index(names="class")
+
+
+def by_threshold(y: np.ndarray, p: np.ndarray) -> tuple[list[int], list[int]]:
+    """Return the rows of class 1 and of class 0, `y` 0/1, whose probability is at least 0, 0.01, ..., 1."""
+    steps = np.arange(101) / 100
+    return tuple(  # type: ignore[return-value]  # two of them
+        [int(n) for n in (len(own) - np.searchsorted(np.sort(own), steps))]
+        for own in (p[y == 1].astype(np.float64), p[y == 0].astype(np.float64))
+    )
+
+
+def by_slice(scorer: Callable[[np.ndarray], float], columns: Mapping[str, pd.Series]) -> pd.DataFrame:
+    """Return column, value, rows and score of each category, or quarter of numbers, of the metadata `columns`.
+
+    A column of more than 12 categories is left out, and a slice of fewer than 20 rows.
+    """
+    lines = []
+    for name, values in columns.items():
+        numbers = pd.to_numeric(values, errors="coerce")
+        is_number = numbers.nunique() > MOST_SLICES and numbers.notna().mean() > 0.9  # noqa: PLR2004  # mostly
+        parts = pd.qcut(numbers, 4, duplicates="drop").astype("str") if is_number else values
+        groups = parts.fillna("(none)").reset_index(drop=True)
+        if not 1 < groups.nunique() <= MOST_SLICES:
+            continue
+        for value, rows in groups.groupby(groups).groups.items():
+            if len(rows) >= LEAST_SLICE:
+                lines.append((name, str(value), len(rows), scorer(rows.to_numpy())))
+    return pd.DataFrame(lines, columns=["column", "value", "rows", "score"])
 
 
 def by_fold(scorers: Mapping[str, Callable[[np.ndarray], float]], folds: pd.DataFrame) -> pd.DataFrame:

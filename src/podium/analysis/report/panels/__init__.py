@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from podium.analysis.report.page import Chart
+from podium.analysis.report.advice import Advice
+from podium.analysis.report.page import Chart, HtmlTable, Threshold
 from podium.analysis.report.results import Results
 
 
@@ -20,6 +21,18 @@ class Panels(ABC):
     @abstractmethod
     def charts(self, results: Results, plots: Mapping[str, pd.DataFrame]) -> list[Chart]:
         """Return the charts that have something to show."""
+
+    def advice(self, results: Results, plots: Mapping[str, pd.DataFrame]) -> list[Advice]:  # noqa: ARG002
+        """Return what this type of prediction says to do next."""
+        return []
+
+    def tables(self, results: Results, plots: Mapping[str, pd.DataFrame]) -> dict[str, HtmlTable]:  # noqa: ARG002
+        """Return tables by title."""
+        return {}
+
+    def threshold(self, results: Results) -> Threshold | None:  # noqa: ARG002
+        """Return the counts that a threshold's slider needs; None where there is no threshold."""
+        return None
 
     @abstractmethod
     def ranked(self, results: Results) -> dict[str, np.ndarray]:

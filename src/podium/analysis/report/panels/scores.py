@@ -6,8 +6,9 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from podium.analysis.report import charts, picks, tables
-from podium.analysis.report.page import Chart
+from podium.analysis.report import advice, charts, picks, tables
+from podium.analysis.report.advice import Advice
+from podium.analysis.report.page import Chart, HtmlTable, Threshold
 from podium.analysis.report.panels import Panels as Base
 from podium.analysis.report.results import Results
 from podium.tasks.vector import VectorTask
@@ -57,6 +58,34 @@ class Panels(Base):
             ),
         ]
         return [Chart(title, draw(plots[name]), note) for title, name, draw, note in entries if len(plots[name])]
+
+    def advice(self, results: Results, plots: Mapping[str, pd.DataFrame]) -> list[Advice]:
+        """See Panels: classes, pairs, calibration and labels."""
+        found: list[Advice] = []
+        if len(plots["confusion"]):
+            suspected = [str(results.ids[at]) for at in picks.label_errors(results.y, results.p.p)]
+            found += advice.of_classes(plots["confusion"])
+            found += advice.of_labels(suspected, len(results.ids))
+        if len(plots["reliability"]):
+            found += advice.of_calibration(plots["reliability"])
+        return found
+
+    def tables(self, results: Results, plots: Mapping[str, pd.DataFrame]) -> dict[str, HtmlTable]:  # noqa: ARG002
+        """See Panels: a line a class, the least found first."""
+        if plots["confusion"].empty:
+            return {}
+        table = tables.by_class(plots["confusion"])
+        lines = [
+            [label, f"{rows:,}", f"{recall:.0%}", "" if np.isnan(precision) else f"{precision:.0%}", taken]
+            for label, rows, recall, precision, taken in table.itertuples(index=False, name=None)
+        ]
+        return {"Classes": HtmlTable(["class", "rows", "found", "right where predicted", "most taken for"], lines)}
+
+    def threshold(self, results: Results) -> Threshold | None:
+        """See Panels; of two classes."""
+        if not (_task(results).is_exclusive and results.p.p.shape[1] == 1):
+            return None
+        return Threshold(*tables.by_threshold(results.y, results.p.p[:, 0]), label=results.data.labels[-1])
 
     def ranked(self, results: Results) -> dict[str, np.ndarray]:
         """See Panels."""
