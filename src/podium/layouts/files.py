@@ -6,7 +6,7 @@ import pandas as pd
 
 from podium.frozen import Frozen
 from podium.layouts import Layout as Base
-from podium.layouts import Listing, listing
+from podium.layouts import Listing, listing, positions
 from podium.layouts.templates import fill, matched
 from podium.storage.raw import Raw
 
@@ -23,6 +23,8 @@ class Part(Frozen):
     """The image's id: a template over the columns, or one of them."""
     row: str | None = None
     """The template of the row's id where a row has several images; null: each image is a row."""
+    order: str | None = None
+    """The column of numbers that a row's images are in order of, for heads that take each; null: of their ids."""
 
 
 class Layout(Base, Part):
@@ -36,7 +38,8 @@ class Layout(Base, Part):
         with Raw(folder) as raw:
             parts = [_read(raw, self, "train", "layout")]
             if self.test:
-                parts.append(_read(raw, self.test, "test", "layout.test"))
+                test = self.test.model_copy(update={"order": self.test.order or self.order})
+                parts.append(_read(raw, test, "test", "layout.test"))
         return Listing.joined(parts)
 
 
@@ -45,4 +48,6 @@ def _read(raw: Raw, part: Part, split: str, key: str) -> Listing:
     ids = fill(part.id, table, f"{key}.id")
     rows = fill(part.row, table, f"{key}.row") if part.row else ids
     images = pd.DataFrame({"image_id": ids, "row_id": rows, "source": table["path"]}, dtype="str")
+    if part.order:
+        images["position"] = positions(table, part.order, key)
     return listing(images, table, rows, split)

@@ -9,7 +9,7 @@ from pydantic import model_validator
 from podium.errors import PodiumError, preview
 from podium.frozen import Frozen
 from podium.layouts import Layout as Base
-from podium.layouts import Listing, listing
+from podium.layouts import Listing, listing, positions
 from podium.layouts.templates import fill, located
 from podium.storage import csv_table
 from podium.storage.raw import Raw
@@ -36,6 +36,8 @@ class Part(Frozen):
     """The image's source, or several: templates over the columns; may end in `.*`. Null: rows have no images."""
     row: str | None = None
     """The template of the row's id where several lines belong to one row."""
+    order: str | None = None
+    """The column of numbers that a row's images are in order of, for heads that take each; null: of their ids."""
 
 
 class TestPart(Part):
@@ -69,7 +71,8 @@ class Layout(Base, Part):
         with Raw(folder) as raw:
             parts = [_read(raw, self, "train", "layout")]
             if self.test:
-                found = _read(raw, self.test, "test", "layout.test")
+                part = self.test.model_copy(update={"order": self.test.order or self.order})
+                found = _read(raw, part, "test", "layout.test")
                 kept = ["row_id", "split", *self.metadata, *filter(None, (self.group, self.weight))]
                 rows = found.rows if self.test.labelled else found.rows[found.rows.columns.intersection(kept)]
                 parts.append(Listing(found.images, rows))
@@ -101,5 +104,9 @@ def _read(raw: Raw, part: Part, split: str, key: str) -> Listing:
         )
         for place, template in enumerate(templates)
     ]
+    if part.order:  # several images of one line follow each other
+        given = positions(table, part.order, f"{part.table}: {key}")
+        for place, frame in enumerate(images):
+            frame["position"] = given.to_numpy() + place / len(images)
     none = pd.DataFrame(columns=["image_id", "row_id", "source"], dtype="str")
     return listing(pd.concat(images or [none], ignore_index=True), table, rows, split)

@@ -33,7 +33,7 @@ def run(config: Config) -> None:
     if competition.layout.unlabelled == "drop":
         rows = rows.drop(unlabelled.index)
     elif encoded.files is not None:
-        raise PodiumError(f"{where}: layout.unlabelled: only classes and values can be learnt without labels; drop them")
+        raise PodiumError(f"{where}: layout.unlabelled: rows of this task teach nothing without labels; drop")
     else:  # of weight 0: nothing but a teacher says anything of them
         rows.loc[unlabelled.index, ["split", "weight"]] = "extra", 0.0
     if not (rows["split"] == "train").any():
