@@ -242,6 +242,7 @@ def _check_models(params: Params, where: str) -> None:
     for name, model in params.models().items():
         at = f"{where}{'members' if name in params.members else 'fusions'}.{name}"
         _check_trained(model, params.finetunes, at)
+        _check_bags(model, at, fused=name in params.fusions)
     for name, student in params.students.items():
         _check_teachers(student, params, f"{where}students.{name}")
         _check_learner(student, params, f"{where}students.{name}")
@@ -286,6 +287,12 @@ def _student(spec: Any, where: str, backbones: Mapping[str, Any]) -> Student:
     return student
 
 
+def _check_bags(model: Member, where: str, *, fused: bool) -> None:
+    """Raise PodiumError for what a head that takes each image of a row cannot have beside them."""
+    if model.head.takes == "images" and (fused or model.metadata or METADATA in model.backbones):
+        raise PodiumError(f"{where}.head: it takes each image of a row, of one backbone and without metadata")
+
+
 def _check_teachers(student: Student, params: Params, where: str) -> None:
     """Raise PodiumError for teachers whose models are not here, or that cannot be asked what the student asks."""
     for name in student.teachers:
@@ -295,6 +302,12 @@ def _check_teachers(student: Student, params: Params, where: str) -> None:
     teachers = student.named(params.models(), params.finetunes)
     if not teachers:
         raise PodiumError(f"{where}.teachers: there is no member, fusion or finetune to learn from")
+    heads = [*(params.models()[name].head for name in teachers if name in params.models())]
+    heads += [student.member.head] if student.member else []
+    if any(head.takes == "images" for head in heads):
+        raise PodiumError(
+            f"{where}: heads that take each image of a row neither teach nor learn; name other `teachers`"
+        )
     for name in teachers if student.asks_of_labelled else []:
         if name in params.finetunes or set(params.models()[name].backbones) & set(params.finetunes):
             raise PodiumError(

@@ -9,6 +9,7 @@ import pytest
 
 from podium import metrics, plugins
 from podium.contracts import models
+from podium.contracts.bags import packed
 from podium.contracts.steps import predict
 from podium.fitting.crossfit import cross_fit, in_memory
 from podium.fitting.row_features import RowFeatures
@@ -16,8 +17,11 @@ from podium.heads import Training
 from podium.splits import folds
 
 N, VIEWS, D = 120, 2, 10
+BAG = {"hidden": 16, "dropout": 0.1, "epochs": 12, "batch": 16, "learning_rate": 0.02}
 # Small settings; then those that make a head split its training rows within, or average several models.
 SETTINGS = {
+    "attention": [BAG | {"patience": 6, "attention": 8}],
+    "gru": [BAG | {"units": 16}],
     "kernel_ridge": [{}, {"alpha": 0.3, "pca": 3}],
     "knn": [{"pca": None}, {"pca": 3, "neighbours": 5}],
     "lightgbm": [
@@ -33,7 +37,10 @@ SETTINGS = {
     "rbf_svm": [{"pca": None}, {"pca": 3}],
     "ridge": [{"alpha": 0.01}],
 }
-MARKS = {"mlp": pytest.mark.keras, "lightgbm": pytest.mark.slow}
+KERAS = {"attention", "gru", "mlp"}
+# What these do with a task they share with each other, and building them takes seconds.
+FEW = {"attention": ("multilabel",), "gru": ("regression",)}
+MARKS = dict.fromkeys(KERAS, pytest.mark.keras) | {"lightgbm": pytest.mark.slow}
 TASKS = {
     "binary": ({"target": "t"}, ["no", "yes"]),
     "multiclass": ({"target": "t"}, ["a", "b", "c"]),
@@ -44,7 +51,7 @@ TASKS = {
 
 def _cases():
     for name in plugins.names("heads"):
-        tasks = plugins.find("heads", name, "x").tasks
+        tasks = FEW.get(name, plugins.find("heads", name, "x").tasks)
         for number, options in enumerate(SETTINGS[name]):
             # A Keras model takes a second to build, whatever its data.
             for kind in tasks[:1] if name == "mlp" and number else tasks:
@@ -75,11 +82,14 @@ class Case:
         }[kind]
         x = hidden @ rng.normal(size=(3, D)) + 0.1 * rng.normal(size=(N, D))
         x = x[:, None, :] + 0.05 * rng.normal(size=(N, VIEWS, D))
+        width = None
+        if self.head.takes == "images":  # one to three a row, all of which show what it is
+            x, width = bags(x, rng.integers(1, 4, N), rng), D + 1
         ids = [f"r{i:03d}" for i in range(N)]
         self.rows = pd.DataFrame({"row_id": ids, "split": "train", "weight": 1.0, "group": ids}).assign(**targets)
         self.rows[list(targets)] = self.rows[list(targets)].astype(float)
         self.rows.loc[100:, "split"] = "test"
-        self.block = RowFeatures(np.array(ids, dtype=object), x.astype(np.float32))
+        self.block = RowFeatures(np.array(ids, dtype=object), x.astype(np.float32), width=width)
         self.folds = folds.make(self.rows, "plain", 2, seed=0)
 
     @cached_property
@@ -103,11 +113,19 @@ class Case:
     def data(self):
         """The training rows of all folds, as a head gets them."""
         rows = self.rows[self.rows["split"] == "train"]
-        x = self.block.x[: len(rows)].reshape(-1, D)
+        x = self.block.x[: len(rows)].reshape(-1, self.block.x.shape[2])
         y = np.repeat(self.task.targets(rows), VIEWS, axis=0)
         n_outputs = len(self.task.columns(self.labels))
         group = np.repeat(np.arange(len(rows)), VIEWS)
-        return Training(x, y, self.task.kind, n_outputs, group, np.ones(len(x)), seed=7)
+        return Training(x, y, self.task.kind, n_outputs, group, np.ones(len(x)), seed=7, width=self.block.width)
+
+
+def bags(x, count, rng):
+    """Return packed rows `(n, v, 3 (d + 1))` of features `(n, v, d)`: so many images each, alike but for noise."""
+    images = np.repeat(x, count, axis=0)
+    images = images + 0.05 * rng.normal(size=images.shape)
+    first = np.cumsum(count) - count
+    return np.stack([packed(images[:, view], first, count) for view in range(x.shape[1])], axis=1)
 
 
 def test_learns(case):
@@ -135,7 +153,7 @@ def test_is_deterministic_by_seed(case):
 def test_follows_ids_when_rows_are_shuffled(case):
     """Shuffled tables of rows and folds, and shuffled features, give every row the same prediction."""
     order = np.random.default_rng(1).permutation(N)
-    block = RowFeatures(case.block.row_id[order], case.block.x[order])
+    block = dataclasses.replace(case.block, row_id=case.block.row_id[order], x=case.block.x[order])
     dealt = dataclasses.replace(case.folds, table=case.folds.table.sample(frac=1, random_state=3))
     shuffled = case.run(case.rows.sample(frac=1, random_state=2), dealt, block)
     pd.testing.assert_frame_equal(case.found, shuffled.loc[case.found.index], check_exact=True)
@@ -158,7 +176,7 @@ def test_everything_is_fitted_on_training_rows_only(case):
     own = case.folds.table.query("fold == 0")["row_id"].to_numpy()
     x = case.block.x.copy()
     x[np.flatnonzero(case.block.row_id == own[0])] = 1e4
-    after = case.run(block=RowFeatures(case.block.row_id, x))
+    after = case.run(block=dataclasses.replace(case.block, x=x))
     np.testing.assert_allclose(case.found.loc[own[1:]], after.loc[own[1:]], rtol=1e-5, atol=1e-6)
 
 

@@ -222,6 +222,17 @@ def test_features_meet_rows_by_id_and_images_of_a_row_are_averaged_per_view():
         found.of(np.array(["z", "q"]))
 
 
+def test_images_of_a_row_are_kept_apart_in_their_order():
+    """By their position, or else by their ids; each opens with a 1, and a row with fewer ends in zeros."""
+    features = features_of([("a", "id"), ("b", "id"), ("c", "id")], [5, 6, 7])
+    found = row_features.row_features(features, IMAGES, ("id",), "f.h5", each=True)
+    assert found.width == 2
+    assert found.x[:, 0].tolist() == [[1, 6, 0, 0], [1, 5, 1, 7]]
+    ordered = IMAGES.assign(position=[2.0, 0.0, 1.0])
+    found = row_features.row_features(features, ordered, ("id",), "f.h5", each=True)
+    assert found.x[:, 0].tolist() == [[1, 6, 0, 0], [1, 7, 1, 5]]
+
+
 def test_a_lacking_view_is_one_line():
     """It names the file, the view and the image."""
     features = features_of([("a", "id"), ("b", "id")], [1, 2])

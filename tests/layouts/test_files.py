@@ -32,6 +32,12 @@ def test_labels_in_file_names(folder):
     assert listing.images["source"].tolist()[3:] == ["test/1.jpg", "test/2.png"]
 
 
+def test_the_order_of_a_row_s_images(folder):
+    """By a number in their names."""
+    listing = Layout(images="people/{side}/{name}_{n}.*", id="{path.stem}", row="name", order="n").read(folder)
+    assert listing.images["position"].tolist() == [1, 2, 1]
+
+
 def test_a_folder_per_class_and_several_images_per_row(folder):
     """The folder is the label; both of Ann's images belong to one row."""
     listing = Layout(images="people/{side}/{name}_{n}.*", id="{path.stem}", row="name").read(folder)

@@ -110,6 +110,20 @@ def test_several_lines_of_a_row(images):
     assert listing.images["row_id"].tolist() == listing.rows["row_id"].tolist() == ["p1", "p1", "p2"]
 
 
+def test_the_order_of_a_row_s_images(tmp_path):
+    """By a column of numbers, of both tables; what is no number is refused, and so is a column that is not there."""
+    (tmp_path / "train.csv").write_text("file,scan,slice\na.png,s1,10\nb.png,s1,9\n")
+    (tmp_path / "test.csv").write_text("file,scan,slice\nc.png,s2,1.5\n")
+    part = {"id": "{file.stem}", "row": "scan", "image": "file"}
+    layout = Layout(table="train.csv", order="slice", test={"table": "test.csv", **part}, **part)
+    assert layout.read(tmp_path).images["position"].tolist() == [10, 9, 1.5]
+    assert "position" not in Layout(table="train.csv", **part).read(tmp_path).images
+    with pytest.raises(PodiumError, match=r"layout\.order: no column 'depth'; choose one of: file, scan, slice"):
+        Layout(table="train.csv", order="depth", **part).read(tmp_path)
+    with pytest.raises(PodiumError, match=r"layout\.order: scan: no number in 's1'"):
+        Layout(table="train.csv", order="scan", **part).read(tmp_path)
+
+
 def test_rows_may_have_no_images(folder):
     """Then metadata are what is learnt from, in the table of test rows too."""
     layout = Layout(table="train.csv", id="Id", metadata=["label"], test={"table": "test.csv", "id": "Id"})

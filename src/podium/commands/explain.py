@@ -80,7 +80,7 @@ def _choose(config: Config, member: str | None) -> tuple[str, Extraction | Encod
         if name in params.finetunes:
             encoder = find(params.finetunes[name], f"{where}: finetunes.{name}")
         elif (one := params.members.get(name)) and one.backbones[0] in params.backbones and not one.metadata:
-            if not (member or one.head.is_linear):
+            if one.head.takes == "images" or not (member or one.head.is_linear):
                 continue
             encoder = resolve_auto(params.backbones[one.backbones[0]], f"{where}: backbones.{one.backbones[0]}")
         else:  # it has no images of its own: a fusion, an import

@@ -22,6 +22,7 @@ from podium.layouts.sample_submission import Sample
 from podium.metrics import METRICS
 from podium.splits.folds import Folds
 from podium.splits.sampling import Holdout
+from podium.teaching import Student
 from podium.training import Finetune
 from podium.training.augmentation import OPERATIONS
 
@@ -65,6 +66,7 @@ def text() -> str:
         "backbones.NAME": Backbone,
         "backbones.NAME.resize": Resize,
         "finetunes.NAME": Finetune,
+        "students.NAME": Student,
         "imports": config.Imports,
         "submission": Submission,
         "competitions/NAME.yaml": config.Competition,

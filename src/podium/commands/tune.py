@@ -188,7 +188,8 @@ def _circumstances(config: Config, member: Member) -> str:
 def _scorer(config: Config, member: Member) -> Callable[[Head], float]:
     """Return the function from a head to its out-of-fold loss by the competition's metric; test rows stay out."""
     params, task, scoring = config.params, vector_task(config), scoring_of(config)
-    inputs = FitInputs.read(params.competition, member.backbones, params.views, splits=("train",))
+    each = member.head.takes == "images"
+    inputs = FitInputs.read(params.competition, member.backbones, params.views, splits=("train",), each=each)
 
     def loss(head: Head) -> float:
         found = inputs.predict(task, head, member.backbones, params.seed, metadata=member.metadata)

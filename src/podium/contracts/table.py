@@ -31,6 +31,7 @@ class Column:
     low: float = -np.inf
     high: float = np.inf
     nullable: bool = False
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Table:
         known = []
         for column in self.columns:
             found = [name for name in frame.columns if _matches(name, column.name)]
-            if not found:
+            if not found and not column.optional:
                 raise PodiumError(f"{where}: column {column.name!r} is missing; it has: {', '.join(frame.columns)}")
             known += found
             frame = frame.assign(**{name: self._checked(frame, name, column, where) for name in found})

@@ -7,7 +7,8 @@ import pandas as pd
 from podium.contracts.table import Column, Table
 from podium.errors import PodiumError, preview
 
-# What extraction needs and nothing else: a corrected label must never re-extract.
+# What extraction needs and nothing else: a corrected label must never re-extract. `position` is the image's place
+# within its row, where the layout names a column for it.
 IMAGES = Table(
     "images",
     (
@@ -18,6 +19,7 @@ IMAGES = Table(
         Column("width", "int", low=1),
         Column("height", "int", low=1),
         Column("digest", "text"),  # of the file's bytes; of the pixels where the image is a row of a sheet
+        Column("position", "float", optional=True),
     ),
     key=("image_id",),
 )

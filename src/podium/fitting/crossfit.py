@@ -147,6 +147,7 @@ def fit(
         seed=seed,
         # Encoded metadata differ from fold to fold: their models share no rows.
         source=None if encoder else features.x.reshape(-1, d),
+        width=features.width,
         index=None if encoder else (lines[:, None] * n_views + np.arange(n_views)).reshape(-1),
     )
     fitted = tuple(head.fit(dataclasses.replace(data, seed=seed_of(seed, i))) for i in range(head.seeds))

@@ -46,8 +46,13 @@ class FitInputs:
         views: Views,
         splits: Sequence[str] = ("train", "test"),
         trained: Sequence[str] = ("train", "extra"),
+        *,
+        each: bool = False,
     ) -> "FitInputs":
-        """Return the inputs of heads on these backbones; `splits` are those to predict, `trained` those to fit on."""
+        """Return the inputs of heads on these backbones; `splits` are those to predict, `trained` those to fit on.
+
+        With `each`, a row's images are kept apart.
+        """
         data = Dataset(paths.dataset(competition))
         is_train, is_predicted = (data.images["split"].isin(names) for names in (trained, splits))
         train_features: dict[str, AnyFeatures] = {}
@@ -59,8 +64,11 @@ class FitInputs:
                 continue
             path = paths.features(competition, backbone)
             table = features.read(path)
-            train_features[backbone] = read_features(table, data.images[is_train], views.train, str(path))
-            predict_features[backbone] = read_features(table, data.images[is_predicted], views.test, str(path))
+            for found, images, chosen in (
+                (train_features, data.images[is_train], views.train),
+                (predict_features, data.images[is_predicted], views.test),
+            ):
+                found[backbone] = read_features(table, images, chosen, str(path), each=each)
         return cls(data, FoldTable.read(data.folder), train_features, predict_features)
 
     def predict(

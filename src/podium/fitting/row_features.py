@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from podium.contracts.averages import mean_by_row, mean_view
+from podium.contracts.bags import packed
 from podium.contracts.features import Features
 from podium.contracts.metadata import MetadataColumn
 from podium.contracts.tables import by_id
@@ -20,12 +21,14 @@ from podium.fitting import metadata
 class RowFeatures:
     """Features of rows by view: `x (n, v, d)` float32 of the sorted `row_id (n,)`.
 
-    The last columns of `x` are those of `metadata`, not encoded yet: that is learnt on each fold's training rows.
+    The last columns of `x` are those of `metadata`, not encoded yet: that is learnt on each fold's training rows. Where
+    a row's images are kept apart, `x` is packed, and `width` the columns of each image.
     """
 
     row_id: np.ndarray
     x: np.ndarray
     metadata: tuple[MetadataColumn, ...] = ()
+    width: int | None = None
 
     @property
     def n_views(self) -> int:
@@ -75,32 +78,40 @@ class FoldFeatures:
 AnyFeatures = RowFeatures | FoldFeatures
 
 
-def read_features(table: Features, images: pd.DataFrame, views: Sequence[str], where: str) -> AnyFeatures:
-    """Return the features of the images' rows, by one network or by the network of each fold."""
+def read_features(
+    table: Features, images: pd.DataFrame, views: Sequence[str], where: str, *, each: bool = False
+) -> AnyFeatures:
+    """Return the features of the images' rows, by one network or by the network of each fold; `each` keeps images."""
     if not table.networks:
-        return row_features(table, images, views, where)
+        return row_features(table, images, views, where, each=each)
 
     def by_network(name: str) -> RowFeatures:
         if name not in table.networks:
             raise PodiumError(f"{where}: no features by a network {name}; it has: {', '.join(table.networks)}")
-        return row_features(table.of_network(name), images, views, where)
+        return row_features(table.of_network(name), images, views, where, each=each)
 
     return FoldFeatures(np.unique(images["row_id"].to_numpy(object)), len(views), by_network)
 
 
-def row_features(features: Features, images: pd.DataFrame, views: Sequence[str], where: str) -> RowFeatures:
-    """Return the features of the images' rows; where several images share a row, their mean in each view."""
+def row_features(
+    features: Features, images: pd.DataFrame, views: Sequence[str], where: str, *, each: bool = False
+) -> RowFeatures:
+    """Return the features of the images' rows; where several images share a row, their mean in each view.
+
+    With `each` they are kept apart instead, in the order of their position, or else of their ids.
+    """
     at = features.index.assign(place=np.arange(len(features.index)))
+    order = ["row_id", *(["position"] if "position" in images else []), "image_id"]
     planes = []
     for view in views:
-        table = images[["image_id", "row_id"]].merge(at[at["view"] == view], on="image_id", how="left", validate="1:1")
+        table = images[[*order]].merge(at[at["view"] == view], on="image_id", how="left", validate="1:1")
         if (lacking := table["place"].isna()).any():
             raise PodiumError(f"{where}: no view {view!r} of image_id {preview(table['image_id'][lacking])}")
-        table = table.sort_values(["row_id", "image_id"], kind="stable")
+        table = table.sort_values(order, kind="stable")
         ids, first, count = np.unique(table["row_id"].to_numpy(object), return_index=True, return_counts=True)
         x = features.matrix[table["place"].to_numpy(np.int64)].astype(np.float32)
-        planes.append(mean_by_row(x, first, count))
-    return RowFeatures(ids, np.stack(planes, axis=1))
+        planes.append(packed(x, first, count) if each else mean_by_row(x, first, count))
+    return RowFeatures(ids, np.stack(planes, axis=1), width=features.matrix.shape[1] + 1 if each else None)
 
 
 def fused(blocks: Sequence[AnyFeatures]) -> AnyFeatures:

@@ -26,6 +26,7 @@ class Training:
     seed: int  # the only source of randomness
     source: np.ndarray | None = None  # (m, d) float32: the features of all folds' rows,
     index: np.ndarray | None = None  # (n,) int64: and which of them `x` was
+    width: int | None = None  # columns of each image where a row's are packed: contracts/bags.py
 
     def of(self, rows: np.ndarray) -> Self:
         """Return the chosen rows, by mask or position."""
@@ -48,6 +49,7 @@ class Head(Frozen):
 
     tasks: ClassVar[tuple[str, ...]]  # the kinds of task it handles
     space: ClassVar[dict[str, Range]] = {}  # the fields that are worth tuning
+    takes: ClassVar[Literal["mean", "images"]] = "mean"  # of a row's images, or each of them
     is_linear: ClassVar[bool] = False  # in its logits, or values: then class activation maps are exact
 
     seeds: int = Field(1, ge=1)

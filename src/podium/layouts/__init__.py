@@ -8,6 +8,7 @@ from typing import Literal, Self
 import pandas as pd
 from pydantic import Field
 
+from podium.errors import PodiumError, preview
 from podium.frozen import Frozen
 from podium.imaging.images import MAX_MEGAPIXELS
 
@@ -16,10 +17,10 @@ from podium.imaging.images import MAX_MEGAPIXELS
 class Listing:
     """What a layout finds, before any image is opened.
 
-    `images` has text columns image_id, row_id, source. `rows` has text columns row_id, split and the
-    competition's own columns (labels and metadata) as text; labels of test rows are missing. Where a row has several
-    images it may have as many lines, which agree in what is used of them. A column of the competition that is called
-    row_id or split itself gets an underscore behind its name.
+    `images` has text columns image_id, row_id, source, and perhaps numbers in `position`. `rows` has text columns
+    row_id, split and the competition's own columns (labels and metadata) as text; labels of test rows are missing.
+    Where a row has several images it may have as many lines, which agree in what is used of them. A column of the
+    competition that is called row_id or split itself gets an underscore behind its name.
     """
 
     images: pd.DataFrame
@@ -38,6 +39,16 @@ def listing(images: pd.DataFrame, table: pd.DataFrame, rows: Sequence[str], spli
     """Return a listing of one split from the competition's `table` and the row id of each of its lines."""
     own = table.rename(columns={"row_id": "row_id_", "split": "split_"})
     return Listing(images, own.assign(row_id=list(rows), split=split))
+
+
+def positions(table: pd.DataFrame, order: str, where: str) -> pd.Series:
+    """Return the numbers of the column `order`, the images' places within their rows."""
+    if order not in table.columns:
+        raise PodiumError(f"{where}.order: no column {order!r}; choose one of: {', '.join(map(str, table.columns))}")
+    found = pd.to_numeric(table[order], errors="coerce")
+    if found.isna().any():
+        raise PodiumError(f"{where}.order: {order}: no number in {preview(table.loc[found.isna(), order])}")
+    return found.astype("float64")
 
 
 class Layout(Frozen):

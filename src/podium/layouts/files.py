@@ -8,7 +8,7 @@ from podium.errors import PodiumError, preview
 from podium.frozen import Frozen
 from podium.imaging.templates import fill, matched
 from podium.layouts import Layout as Base
-from podium.layouts import Listing, listing
+from podium.layouts import Listing, listing, positions
 from podium.storage.raw import Raw
 
 
@@ -26,6 +26,8 @@ class Part(Frozen):
     """The template of the row's id where a row has several images; null: each image is a row."""
     only: tuple[str, ...] = ()
     """The ids of the images that belong here; none: all that fit the pattern."""
+    order: str | None = None
+    """The column of numbers that a row's images are in order of, for heads that take each; null: of their ids."""
 
 
 class Layout(Base, Part):
@@ -39,7 +41,8 @@ class Layout(Base, Part):
         with Raw(folder) as raw:
             parts = [read_part(raw, self, "train", "layout")]
             if self.test:
-                parts.append(read_part(raw, self.test, "test", "layout.test"))
+                test = self.test.model_copy(update={"order": self.test.order or self.order})
+                parts.append(read_part(raw, test, "test", "layout.test"))
         return Listing.joined(parts)
 
 
@@ -54,4 +57,6 @@ def read_part(raw: Raw, part: Part, split: str, key: str) -> Listing:
         ids = fill(part.id, table, f"{key}.id")
     rows = fill(part.row, table, f"{key}.row") if part.row else ids
     images = pd.DataFrame({"image_id": ids, "row_id": rows, "source": table["path"]}, dtype="str")
+    if part.order:
+        images["position"] = positions(table, part.order, key)
     return listing(images, table, rows, split)

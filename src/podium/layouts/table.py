@@ -11,7 +11,7 @@ from podium.errors import PodiumError, preview
 from podium.frozen import Frozen
 from podium.imaging.templates import expanded, fill, is_open, located
 from podium.layouts import Layout as Base
-from podium.layouts import Listing, listing
+from podium.layouts import Listing, listing, positions
 from podium.storage import csv_table
 from podium.storage.raw import Raw
 
@@ -38,13 +38,15 @@ class Part(Frozen):
     """The image's source, or several: templates over the columns; `*` stands for any text. Null: no images."""
     row: str | None = None
     """The template of the row's id where several lines belong to one row."""
+    order: str | None = None
+    """The column of numbers that a row's images are in order of, for heads that take each; null: of their ids."""
 
 
-_INHERITED = ("id", "image", "row", "separator")
+_INHERITED = ("id", "image", "row", "order", "separator")
 
 
 class TestPart(Part):
-    """A table of rows to predict; `id`, `image`, `row` and `separator` that it leaves out are those of the layout.
+    """A table of rows to predict; `id`, `image`, `row`, `order` and `separator` that it leaves out are those of the layout.
 
     A sample submission has made-up labels, so none are read unless `labelled`.
     """
@@ -119,6 +121,10 @@ def _read(raw: Raw, part: Part, split: str, key: str) -> Listing:
         )
         for place, template in enumerate(templates)
     ]
+    if part.order:  # several images of one line follow each other
+        given = positions(table, part.order, f"{part.table}: {key}")
+        for place, frame in enumerate(images):
+            frame["position"] = given.to_numpy() + place / len(images)
     none = pd.DataFrame(columns=["image_id", "row_id", "source"], dtype="str")
     return listing(pd.concat(images or [none], ignore_index=True), table, rows, split)
 

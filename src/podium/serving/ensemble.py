@@ -164,12 +164,12 @@ def _cannot_follow(config: Config, name: str, metadata: Collection[str]) -> str 
     about = _about(config, name)
     if oblong := [used for used in about["backbones"] if used in params.finetunes and _is_oblong(config, used)]:
         return f"{', '.join(oblong)} takes oblong pictures"
-    imported = [backbone for backbone in about["backbones"] if backbone in params.imports.features]
-    if imported:
+    if imported := [backbone for backbone in about["backbones"] if backbone in params.imports.features]:
         return f"its features {', '.join(imported)} are imported"
     if lacking := [column["name"] for column in about["metadata"] if column["name"] not in metadata]:
         return f"it takes metadata that is not given: {', '.join(lacking)}"
-    return None
+    is_bag = name in params.members and params.members[name].head.takes == "images"
+    return "it takes each image of a row" if is_bag else None
 
 
 def _is_oblong(config: Config, name: str) -> bool:
