@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sysconfig
 from pathlib import Path
 
 import pandas as pd
@@ -16,27 +15,14 @@ from podium.serving import export
 pytestmark = [pytest.mark.keras, pytest.mark.xdist_group("serving")]  # one worker makes the competition once
 
 
-@pytest.fixture(scope="module")
-def packages(tmp_path_factory):
-    """What the program needs, as pip would install it: taken from the environment of the tests."""
-    folder, site = tmp_path_factory.mktemp("packages"), Path(sysconfig.get_paths()["purelib"])
-    for name in ("numpy", "numpy.libs", "cv2", "opencv_python_headless.libs", "openvino", "openvino_telemetry"):
-        if (site / name).exists():
-            (folder / name).symlink_to(site / name)
-    for name in ("lightgbm", "scipy", "scipy.libs", "narwhals"):
-        if (site / name).exists():
-            (folder / name).symlink_to(site / name)
-    return folder
-
-
 @pytest.fixture
-def bundle(at_home, exported, tmp_path, packages, monkeypatch):
+def bundle(at_home, exported, tmp_path, installed, monkeypatch):
     """Return the function that runs the command; the export is made once, no wheel is downloaded or installed."""
     monkeypatch.setattr(export, "write", lambda _ensemble, folder: shutil.copytree(exported, folder))
     monkeypatch.setattr(bundles, "_collect", lambda _requirements, folder, _given: folder.mkdir())
     rehearse = bundles.rehearse
     monkeypatch.setattr(
-        bundles, "rehearse", lambda config, target, stage, *rest: rehearse(config, target, stage, packages, *rest[1:])
+        bundles, "rehearse", lambda config, target, stage, *rest: rehearse(config, target, stage, installed, *rest[1:])
     )
     return lambda *words: main(["bundle", str(tmp_path / "bundle"), "--user", "somebody", *words])
 

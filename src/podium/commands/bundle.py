@@ -39,6 +39,7 @@ def run(
         raise PodiumError(f"{target}: it is there, and no bundle; choose another folder")
     if wheels and not Path(wheels).is_dir():
         raise PodiumError(f"--wheels: there is no folder {wheels}")
+    ensembles.require_vectors(config)
     bundle.check(config)
     ensemble = ensembles.read(config, slim=slim)
     if ensemble.note:
