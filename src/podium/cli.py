@@ -49,7 +49,7 @@ HELPERS = {
     "try": ("commands.try_fold", "run", "name", "fold", "settings"),
     "ledger": ("commands.ledger", "run"),
     "leaks": ("commands.leaks", "run"),
-    "bundle": ("commands.bundle", "run", "folder", "user", "hidden", "hours", "slim", "wheels"),
+    "bundle": ("commands.bundle", "run", "folder", "user", "hidden", "hours", "slim", "wheels", "pins"),
     "export": ("commands.export", "run", "folder", "slim", "saved_model", "onnx"),
     "predict": ("commands.predict", "run", "what", "out", "sample", "rows", "pictures", "metadata"),
     "push": ("commands.push", "run", "folder"),
@@ -159,6 +159,7 @@ def _add_serving(commands: Any) -> None:
     bundle.add_argument("--hours", type=float, default=9.0, help="what the competition allows (default: 9)")
     bundle.add_argument("--slim", metavar="LOSS", type=float, help="the smallest ensemble within this loss of score")
     bundle.add_argument("--wheels", metavar="FOLDER", help="where the packages' wheels lie, rather than a download")
+    bundle.add_argument("--pins", metavar="FILE", help="packages as Kaggle's image has them, to rehearse with, too")
     push = commands.add_parser("push", help="push a rehearsed bundle to Kaggle, submit its kernel, wait for the score")
     push.add_argument("folder", metavar="FOLDER", nargs="?", help="bundles/<competition> by default")
     serve = commands.add_parser("serve", help="answer pictures over HTTP: KServe's protocol, and a page for a person")

@@ -154,11 +154,26 @@ SIDES = {
 }
 
 
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_opencv_4_turns_pictures_too(form, orientation, monkeypatch):
+    """It does not say what a camera wrote; the pixels are the same."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(RGB, form, exif=exif)
+    expected = decode(data)
+    monkeypatch.delattr(cv2, "imdecodeWithMetadata")
+    np.testing.assert_array_equal(decode(data), expected)
+    with pytest.raises(UnreadableImageError, match="damaged or cut short"):
+        decode(data[:30])
+
+
 @pytest.mark.parametrize("form", SIDES)
 def test_a_false_header_asks_for_no_memory(form, monkeypatch):
     """A few kilobytes that stand for 3.6 billion pixels never reach the decoder."""
     data = encoded(Image.new("RGB", (200, 100)), form).replace(*SIDES[form])
     monkeypatch.delattr(cv2, "imdecodeWithMetadata")
+    monkeypatch.delattr(cv2, "imdecode")
     with pytest.raises(UnreadableImageError, match=r"its header says 60000 x 60000 pixels"):
         decode(data, MAX_MEGAPIXELS)
 

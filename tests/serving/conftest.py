@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -53,6 +54,25 @@ def make_picture(seed):
     """Return a small picture that is bright for an odd seed; sizes differ."""
     rng = np.random.default_rng(seed)
     return np.clip(rng.normal(90 + 50 * (seed % 2), 60, (40, 36 + seed % 3, 3)), 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(name="run_stages", scope="session")
+def every_stage():
+    """Return the function that runs every stage in the current folder."""
+    return run_stages
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory):
+    """What an exported model needs, as pip would install it: taken from the environment of the tests."""
+    folder, site = tmp_path_factory.mktemp("packages"), Path(sysconfig.get_paths()["purelib"])
+    for name in (
+        *("numpy", "numpy.libs", "cv2", "opencv_python_headless.libs", "openvino", "openvino_telemetry"),
+        *("lightgbm", "scipy", "scipy.libs", "narwhals", "PIL", "pillow.libs"),
+    ):
+        if (site / name).exists():
+            (folder / name).symlink_to(site / name)
+    return folder
 
 
 @pytest.fixture(scope="session")

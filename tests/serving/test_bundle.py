@@ -2,7 +2,7 @@
 
 import json
 import shutil
-import sysconfig
+import zipfile
 from pathlib import Path
 
 import pandas as pd
@@ -16,27 +16,14 @@ from podium.serving import export
 pytestmark = [pytest.mark.keras, pytest.mark.xdist_group("serving")]  # one worker makes the competition once
 
 
-@pytest.fixture(scope="module")
-def packages(tmp_path_factory):
-    """What the program needs, as pip would install it: taken from the environment of the tests."""
-    folder, site = tmp_path_factory.mktemp("packages"), Path(sysconfig.get_paths()["purelib"])
-    for name in ("numpy", "numpy.libs", "cv2", "opencv_python_headless.libs", "openvino", "openvino_telemetry"):
-        if (site / name).exists():
-            (folder / name).symlink_to(site / name)
-    for name in ("lightgbm", "scipy", "scipy.libs", "narwhals"):
-        if (site / name).exists():
-            (folder / name).symlink_to(site / name)
-    return folder
-
-
 @pytest.fixture
-def bundle(at_home, exported, tmp_path, packages, monkeypatch):
+def bundle(at_home, exported, tmp_path, installed, monkeypatch):
     """Return the function that runs the command; the export is made once, no wheel is downloaded or installed."""
     monkeypatch.setattr(export, "write", lambda _ensemble, folder: shutil.copytree(exported, folder))
     monkeypatch.setattr(bundles, "_collect", lambda _requirements, folder, _given: folder.mkdir())
     rehearse = bundles.rehearse
     monkeypatch.setattr(
-        bundles, "rehearse", lambda config, target, stage, *rest: rehearse(config, target, stage, packages, *rest[1:])
+        bundles, "rehearse", lambda config, target, stage, *rest: rehearse(config, target, stage, installed, *rest[1:])
     )
     return lambda *words: main(["bundle", str(tmp_path / "bundle"), "--user", "somebody", *words])
 
@@ -50,6 +37,11 @@ def test_the_rehearsal_is_podiums_own_submission(bundle, tmp_path, capsys):
     assert facts["rows"] == 12 + 6 + 2
     assert facts["difference"] <= 1e-6
     assert facts["difference_float32"] <= 1e-6  # this competition's networks are float32 anyway
+    heldout = json.loads(Path("metrics/heldout.json").read_text())["log_loss"]
+    for key in ("score", "score_float32"):
+        assert facts[key]["score"] == pytest.approx(heldout, abs=1e-5)
+        assert 0 < facts[key]["standard_error"] < 1
+    assert f"the score by {abs(facts['score']['score'] - facts['score_float32']['score']):.1e}, 0.0" in said.out
     assert facts["peak_mb"] > 50
     about = json.loads((tmp_path / "bundle/kernel/kernel-metadata.json").read_text())
     assert about["enable_internet"] is False
@@ -65,6 +57,28 @@ def test_a_kernel_that_fails_is_not_for_pushing(bundle, tmp_path, capsys, monkey
     monkeypatch.setattr(bundles.export, "write", lambda _ensemble, folder: (folder / "nothing").mkdir(parents=True))
     assert bundle() == 2
     assert "the rehearsal failed, and so would the kernel" in capsys.readouterr().err
+
+
+def test_pins_take_the_place_of_what_the_bundle_brings(tmp_path):
+    """Of the packages that they name; the others stay. What cannot be had is told in one line."""
+    for version in ("1.0", "2.0"):
+        with zipfile.ZipFile(tmp_path / f"tiny-{version}-py3-none-any.whl", "w") as wheel:
+            wheel.writestr("tiny/__init__.py", f"version = {version}\n")
+            about = f"tiny-{version}.dist-info"
+            wheel.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: tiny\nVersion: {version}\n")
+            wheel.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nGenerator: x\nTag: py3-none-any\n")
+            wheel.writestr(f"{about}/RECORD", "")
+    (tmp_path / "installed/tiny").mkdir(parents=True)
+    (tmp_path / "installed/tiny/__init__.py").write_text("version = 2.0\n")
+    (tmp_path / "installed/other.py").write_text("")
+    (tmp_path / "pins.txt").write_text("tiny==1.0\n")
+    folder = bundles.pinned(tmp_path / "installed", tmp_path / "pins.txt", tmp_path / "image", tmp_path)
+    assert (folder / "tiny/__init__.py").read_text() == "version = 1.0\n"
+    assert (folder / "other.py").exists()
+    assert (tmp_path / "installed/tiny/__init__.py").read_text() == "version = 2.0\n"
+    (tmp_path / "pins.txt").write_text("tiny==3.0\n")
+    with pytest.raises(PodiumError, match=r"pins.txt: these packages cannot be had: .*tiny==3.0"):
+        bundles.pinned(tmp_path / "installed", tmp_path / "pins.txt", tmp_path / "image2", tmp_path)
 
 
 def test_differences_are_of_numbers_or_of_labels(tmp_path):
@@ -85,6 +99,7 @@ def test_differences_are_of_numbers_or_of_labels(tmp_path):
     [
         (["bundle"], "--user: say whose Kaggle dataset and kernel it will be"),
         (["bundle", "incoming", "--user", "me"], "incoming: it is there, and no bundle"),
+        (["bundle", "--user", "me", "--pins", "nowhere"], "--pins: there is no file nowhere"),
         (["bundle", "--user", "me", "--wheels", "nowhere"], "--wheels: there is no folder nowhere"),
     ],
 )

@@ -91,15 +91,30 @@ def decode(data: bytes, max_megapixels: float | None = None, least_px: int | Non
         reduced = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}
         flags = reduced[factor] | cv2.IMREAD_IGNORE_ORIENTATION
     try:
-        pixels, kinds, blocks = cv2.imdecodeWithMetadata(np.frombuffer(data, np.uint8), flags=flags)
+        pixels, exif = _with_exif(data, flags)
     except cv2.error as error:
         raise UnreadableImageError(f"OpenCV cannot decode it ({error.err})") from error
     if pixels is None:
         raise UnreadableImageError(_reason(data))
-    exif = b"".join(
-        block.tobytes() for kind, block in zip(kinds, blocks, strict=True) if kind == cv2.IMAGE_METADATA_EXIF
-    )
     return np.ascontiguousarray(_upright(_rgb(_eight_bits(pixels)), _orientation(exif)))
+
+
+def _with_exif(data: bytes, flags: int) -> tuple[np.ndarray | None, bytes]:
+    """Return an image as OpenCV decodes it, or None, and its EXIF block."""
+    import cv2
+
+    if hasattr(cv2, "imdecodeWithMetadata"):
+        pixels, kinds, blocks = cv2.imdecodeWithMetadata(np.frombuffer(data, np.uint8), flags=flags)
+        own = (block for kind, block in zip(kinds, blocks, strict=True) if kind == cv2.IMAGE_METADATA_EXIF)
+        return pixels, b"".join(block.tobytes() for block in own)
+    from PIL import Image  # OpenCV 4: an exported model may have to do with it
+
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return pixels, image.info.get("exif", b"")
+    except Exception:  # noqa: BLE001  # what Pillow cannot read has no block that it could
+        return pixels, b""
 
 
 def apply(image: np.ndarray, operation: str, parameters: Mapping[str, Any]) -> np.ndarray:

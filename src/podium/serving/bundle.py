@@ -173,6 +173,19 @@ def rehearse(config: Config, bundle: Path, stage: Path, packages: Path | None = 
     return Rehearsal(working / "submission.csv", sample, images, n_rows, **facts, network=network)
 
 
+def pinned(installed: Path, pins: Path, folder: Path, wheels: Path | None) -> Path:
+    """Return `folder` with what is installed, but the packages of `pins` in the versions that it names."""
+    shutil.copytree(installed, folder, symlinks=True)
+    source = ["--no-index", "--find-links", str(wheels)] if wheels else []
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--upgrade", "--only-binary=:all:", *source]
+    command = [*pip, "--target", str(folder), "-r", str(pins)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # pip
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["pip gave no reason"])[-1]
+        raise PodiumError(f"{pins}: these packages cannot be had: {last}")
+    return folder
+
+
 def _python(folder: Path, *, with_pip: bool) -> str:
     """Return a Python of this version whose environment holds pip at most; made where it is not there."""
     if not folder.exists():

@@ -75,11 +75,8 @@ def read(config: Config, *, slim: float | None = None, metadata: Collection[str]
     `slim` is the loss of the official
     metric that a smaller ensemble may cost.
     """
+    require_vectors(config)
     competition = config.params.competition
-    if not isinstance(config.competition.task, VectorTask):
-        raise PodiumError(
-            f"{paths.competition(competition)}: task: new pictures are predicted for classes and values only"
-        )
     saved: EnsembleModel = models.load(paths.models(competition, "ensemble"), FULL)
     reasons = {name: reason for name in saved.names if (reason := _cannot_follow(config, name, metadata))}
     model, note = trimmed(saved), ""
@@ -98,6 +95,14 @@ def read(config: Config, *, slim: float | None = None, metadata: Collection[str]
     data = Dataset(paths.dataset(competition))
     members = {name: _member(config, name) for name in model.names}
     return Ensemble(config, tuple(data.labels), model, members, note)
+
+
+def require_vectors(config: Config) -> None:
+    """Raise PodiumError for a competition whose answers are no vectors: their models cannot follow to new pictures."""
+    if not isinstance(config.competition.task, VectorTask):
+        where = f"{paths.competition(config.params.competition)}: task"
+        kind = config.competition.task.kind
+        raise PodiumError(f"{where}: new pictures are predicted for classes and values only, and not for {kind}")
 
 
 class _Bank:
