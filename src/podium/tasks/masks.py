@@ -39,6 +39,7 @@ MASKS = Table(
 )
 SAMPLED = 2048  # pixels of an image and class that ensembles are fitted on
 _THRESHOLDS = np.arange(8, 256, 8)  # that ensembles are compared at
+_QUANTILES = np.linspace(0, 1, 11)  # of images' areas, that least areas are tried at
 _BIN = 5  # training rows of a stratum, at least
 _MOST_BINS = 5
 _FILE, _SOLUTION = "masks.parquet", "solution.csv"
@@ -277,7 +278,7 @@ class Task(tasks.Task):
         if len(columns) != len(self.labels):
             raise PodiumError(
                 f"submission.columns: after the id there must be one for each of task.labels, {preview(self.labels)},"
-                f" not {len(columns)}"
+                f" not {len(columns)} columns"
             )
 
     def read_submission(self, submission: pd.DataFrame, data: Dataset) -> Masks:
@@ -307,7 +308,8 @@ def learn_cut(reached: np.ndarray, y: Truth, loss: LossFn) -> Cut:
     """Return thresholds and least areas of the least loss.
 
     `reached (n, c, 257, 2)` are the pixels of each image and class at each threshold or above, and those of them that
-    are right. One threshold for all classes is found first, and then each class's own, as the others stand.
+    are right. One threshold for all classes is found first, then each class's own with its least area, as the others
+    stand.
     """
     n_labels = reached.shape[1]
     labels = np.arange(n_labels)
@@ -320,16 +322,23 @@ def learn_cut(reached: np.ndarray, y: Truth, loss: LossFn) -> Cut:
     tried = [HALF, *range(1, SURE + 1)]  # one half stays where none is better
     common = tried[int(np.argmin([at(np.full(n_labels, value), least) for value in tried]))]
     thresholds = np.full(n_labels, common)
-    for label in labels if n_labels > 1 else ():
-        tried = [common, *range(1, SURE + 1)]
-        losses = [at(np.where(labels == label, value, thresholds), least) for value in tried]
-        thresholds[label] = tried[int(np.argmin(losses))]
     for label in labels:
-        areas = reached[:, label, thresholds[label], 0]
-        steps = [0, *np.unique(np.quantile(areas, np.linspace(0, 1, 21)).astype(np.int64) + 1).tolist()]
-        losses = [at(thresholds, np.where(labels == label, value, least)) for value in steps]
-        least[label] = steps[int(np.argmin(losses))]
+        pairs = [(common, 0)]
+        for threshold in (common, *_THRESHOLDS.tolist()):
+            areas = np.unique(np.quantile(reached[:, label, threshold, 0], _QUANTILES).astype(np.int64) + 1)
+            pairs += [(threshold, area) for area in (0, *areas.tolist())]
+        pair = pairs[int(np.argmin([at(*_with(label, pair, thresholds, least)) for pair in pairs]))]
+        pairs = [pair, *((threshold, pair[1]) for threshold in range(1, SURE + 1))]
+        pair = pairs[int(np.argmin([at(*_with(label, pair, thresholds, least)) for pair in pairs]))]
+        thresholds, least = _with(label, pair, thresholds, least)
     return Cut(thresholds.astype(np.int64), least)
+
+
+def _with(
+    label: int, pair: tuple[int, int], thresholds: np.ndarray, least: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    is_label = np.arange(len(thresholds)) == label
+    return np.where(is_label, pair[0], thresholds), np.where(is_label, pair[1], least)
 
 
 def _cut(cut: Fitted, alone: Callable[[np.ndarray], np.ndarray], maps: np.ndarray) -> np.ndarray:
