@@ -46,7 +46,7 @@ _INHERITED = ("id", "image", "row", "order", "separator")
 
 
 class TestPart(Part):
-    """A table of rows to predict; `id`, `image`, `row`, `order` and `separator` that it leaves out are those of the layout.
+    """A table of rows to predict; `id`, `image`, `row`, `order` and `separator`, left out, are those of the layout.
 
     A sample submission has made-up labels, so none are read unless `labelled`.
     """
