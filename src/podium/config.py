@@ -337,11 +337,18 @@ def _check_student(student: Student, task: Task, where: str) -> None:
         raise PodiumError(f"{where}.distrust: it is for binary and multiclass tasks; the competition's is {task.kind}")
 
 
+def _check_boxes(finetune: Finetune, task: Task, where: str) -> None:
+    for key, unset in (("refit", "folds"), ("boxes", None)):
+        if getattr(finetune, key) != unset and task.predictions.kind != "boxes":
+            raise PodiumError(f"{where}.{key}: it is for networks that find boxes; the task is {task.kind}")
+
+
 def _check_task(finetune: Finetune, task: Task, where: str) -> None:
     """Raise PodiumError for a setting that says nothing to this kind of task."""
     for key, unset in (("class_weight", None), ("sampling", "uniform")):
         if getattr(finetune, key) != unset and not isinstance(task, ExclusiveTask):
             raise PodiumError(f"{where}.{key}: it is for binary and multiclass tasks; the competition's is {task.kind}")
+    _check_boxes(finetune, task, where)
     encoder = find_encoder(finetune, where)
     if encoder.gives == "steps" and task.predictions.kind != "sequences":
         raise PodiumError(f"{where}.network: {finetune.network} reads text; the competition's task is {task.kind}")
@@ -381,12 +388,24 @@ def _without_vectors(params: Params, task: Task, where: str) -> Params:
     `auto` tries stacking unasked, so there it is left out.
     """
     kept = {name: method for name, method in params.ensemble.items() if not method.needs_vectors}
+    if task.predictions.kind == "boxes":
+        kept = _for_boxes(params, where)
     if not kept:
         name = next(iter(params.ensemble))
         raise PodiumError(f"{where}: ensemble.method: {name} combines vectors; for {task.kind} take hill_climb or mean")
     if params.submission.clip is not None:
         raise PodiumError(f"{where}: submission.clip: must be null; the task {task.kind} has no numbers to clip")
     return params.model_copy(update={"ensemble": kept})
+
+
+def _for_boxes(params: Params, where: str) -> dict[str, Ensemble]:
+    """Return the methods that fuse boxes, of which `auto` has one; raises PodiumError for another that is asked."""
+    kept = {name: method for name, method in params.ensemble.items() if "boxes" in method.combines}
+    if not kept and len(params.ensemble) == 1:
+        raise PodiumError(f"{where}: ensemble.method: {next(iter(params.ensemble))} cannot fuse boxes; take boxes")
+    if params.folds.repeats > 1:
+        raise PodiumError(f"{where}: folds.repeats: must be 1: boxes of several repeats have no mean")
+    return kept or {"boxes": plugins.make("ensembles", "boxes", {}, f"{where}: ensemble", "method")}
 
 
 def _check_direction(params: Params, task: Task, where: str) -> None:

@@ -4,7 +4,7 @@
 `(n, k)` probabilities (`k = 1` for binary), `(n, k)` values, or labels of the same shape and coding as
 `y`. Texts are `(n,)` str on both sides. Of masks `y` is `(n, c)`, the pixels of each image and class, and what is
 scored `(n, c, 2)`: the pixels that are predicted, and those of them that are right. `weight` is `(n,)`, positive, or
-None for equal weights.
+None for equal weights. Boxes are `Boxes`, held against `(n,)` of `Annotated`.
 """
 
 import re
@@ -17,16 +17,18 @@ from typing import Literal, Protocol, get_args
 
 import numpy as np
 
+from podium import box_metrics
 from podium.errors import PodiumError
 
 Weight = np.ndarray | None
 Function = Callable[[np.ndarray, np.ndarray, Weight], float]
-Takes = Literal["probs", "labels", "values", "texts", "lenient_texts", "text_values", "overlaps"]
+Takes = Literal["probs", "labels", "values", "texts", "lenient_texts", "text_values", "overlaps", "boxes"]
 Direction = Literal["higher", "lower"]
 
 CLASSES = ("binary", "multiclass", "multilabel")
 TEXTS = ("text",)
 MASKS = ("masks",)
+BOXES = ("boxes",)
 _AT_K = re.compile(r"(map|top)@([1-9]\d*)")
 
 
@@ -89,7 +91,7 @@ def metric(
 
 
 def find(name: str, where: str) -> Metric:
-    """Return the metric of a name: a built-in one, `map@K`, `top@K` or `module:function` of the user's own.
+    """Return the metric of a name: a built-in one, `map@K`, `top@K`, `ap@IOU`, or `module:function` of the user's own.
 
     A module is looked for in the working directory, the repository's root, first. `where` opens the error.
     """
@@ -97,9 +99,11 @@ def find(name: str, where: str) -> Metric:
         return METRICS[name]
     if match := _AT_K.fullmatch(name):
         return _at_k(match[1], int(match[2]))
+    if found := box_metrics.parse(name):
+        return Metric(name, found, "higher", "boxes", BOXES)
     if ":" in name:
         return _own(name, where)
-    choices = ", ".join([*sorted(METRICS), "map@K", "top@K", "module:function"])
+    choices = ", ".join([*sorted(METRICS), "map@K", "top@K", *box_metrics.NAMES, "module:function"])
     raise PodiumError(f"{where}: unknown metric {name!r}; choose one of: {choices}")
 
 

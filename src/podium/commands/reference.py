@@ -22,9 +22,12 @@ from podium.layouts.sample_submission import Sample
 from podium.metrics import METRICS
 from podium.splits.folds import Folds
 from podium.splits.sampling import Holdout
+from podium.tasks.annotations import Annotations
+from podium.tasks.prediction_strings import Template
 from podium.teaching import Student
 from podium.training import Finetune
 from podium.training.augmentation import OPERATIONS
+from podium.training.detection import Detection
 
 HEAD = """# Params reference
 
@@ -67,11 +70,14 @@ def text() -> str:
         "backbones.NAME.resize": Resize,
         "finetunes.NAME": Finetune,
         "students.NAME": Student,
+        "finetunes.NAME.boxes": Detection,
         "imports": config.Imports,
         "submission": Submission,
         "competitions/NAME.yaml": config.Competition,
         "holdout, of a competition": Holdout,
         "submission, of a competition": Sample,
+        "task.annotations, of boxes": Annotations,
+        "task.prediction, of boxes": Template,
     }
     parts = [HEAD, *(_section("##", title, model) for title, model in models.items())]
     for title, kind, place in _CHOICES:

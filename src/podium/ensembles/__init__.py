@@ -94,6 +94,7 @@ def _mean_log(truth: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
 class Ensemble(Frozen):
     """A way to combine the bank's members, which come sorted by name."""
 
+    combines: ClassVar[tuple[str, ...]] = ("scores", "sequences", "masks")  # kinds of predictions
     needs_vectors: ClassVar[bool] = False  # what a column stands for must be the same in every row
 
     def fit(self, members: np.ndarray, y: np.ndarray, *, loss: EnsembleObjective, seed: int) -> Blend:

@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from podium.frozen import Frozen
+from podium.imaging import regions
 from podium.imaging.pixels import (
     BACKGROUND,
     PADDING,
@@ -101,7 +102,8 @@ class Reader:
     """Reads the images of a raw folder from any number of threads.
 
     A source is a file, `archive#member`, or one of the two with `#row`: row number `row` of an image whose
-    every row of pixels is a square image of its own, row-major (a sheet).
+    every row of pixels is a square image of its own, row-major (a sheet); or with `@x,y,w,h`, a part of an image (see
+    `podium.imaging.regions`).
     With `max_megapixels` a larger image (or sheet) is unreadable: prepare says so once, and later stages need not look.
     """
 
@@ -126,18 +128,29 @@ class Reader:
         return resize(self.read(source, how.least_px(native)), how, native)
 
     def read_with_digest(self, source: str, least_px: int | None = None) -> tuple[np.ndarray, str]:
-        """Return the pixels and a SHA-256: of the file's bytes, or of the pixels where it is a row of a sheet."""
+        """Return the pixels and a SHA-256: of the file's bytes, or of the pixels where it is a part of an image."""
         try:
             sheet, _, row = source.rpartition("#")
             if row.isdecimal() and source not in self._raw:
                 pixels = self._row(sheet, int(row))
+                return pixels, hashlib.sha256(pixels.tobytes()).hexdigest()
+            region = regions.parse(source)
+            if region.is_part and source not in self._raw:
+                pixels = self._part(region)
                 return pixels, hashlib.sha256(pixels.tobytes()).hexdigest()
             data = self._raw.read(source)
         except (FileNotFoundError, ValueError) as error:
             raise UnreadableImageError(str(error)) from error
         return decode(data, self._max_megapixels, least_px), hashlib.sha256(data).hexdigest()
 
-    def _row(self, sheet: str, row: int) -> np.ndarray:
+    def _part(self, region: regions.Region) -> np.ndarray:
+        pixels = self._whole(region.whole)
+        if region.y + region.height > pixels.shape[0] or region.x + region.width > pixels.shape[1]:
+            raise UnreadableImageError(f"it leads out of an image of {pixels.shape[1]} x {pixels.shape[0]} pixels")
+        part: np.ndarray = pixels[region.y : region.y + region.height, region.x : region.x + region.width]
+        return np.ascontiguousarray(part)
+
+    def _whole(self, sheet: str) -> np.ndarray:
         with self._lock:  # one thread decodes a sheet, and the others wait for it rather than do the same
             if sheet not in self._sheets:
                 self._sheets[sheet] = self._sheet(sheet)
@@ -147,6 +160,10 @@ class Reader:
             self._sheets.move_to_end(sheet)
         if isinstance(pixels, UnreadableImageError):
             raise pixels
+        return pixels
+
+    def _row(self, sheet: str, row: int) -> np.ndarray:
+        pixels = self._whole(sheet)
         n_rows, n_pixels, _ = pixels.shape
         side = math.isqrt(n_pixels)
         if row >= n_rows or side * side != n_pixels:

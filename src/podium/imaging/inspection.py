@@ -11,6 +11,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from podium.errors import preview
+from podium.imaging import regions
 from podium.imaging.duplicates import perceptual_hash
 from podium.imaging.images import SUFFIXES, Reader, UnreadableImageError
 from podium.storage.raw import Raw
@@ -54,8 +55,10 @@ def unused_images(raw: Path, images: pd.DataFrame) -> dict[str, Any]:
     """Return how many image files no row names, and the first few: of another kind, or forgotten by a template."""
     with Raw(raw) as files:
         sources = {source for source in files.sources() if source.lower().endswith(SUFFIXES)}
-    # A row of a sprite sheet uses the sheet.
-    unused = sorted(sources - set(images["source"]) - {source.rpartition("#")[0] for source in images["source"]})
+    # A row of a sprite sheet uses the sheet, and a part of an image the image.
+    parts = {source.rpartition("#")[0] for source in images["source"]}
+    parts |= {regions.parse(source).whole for source in images["source"]}
+    unused = sorted(sources - set(images["source"]) - parts)
     return {"unused_images": len(unused), "first_unused_images": unused[:5]}
 
 

@@ -60,6 +60,20 @@ def dimensions(data: bytes) -> tuple[int, int] | None:
     return width, height
 
 
+def orientation(data: bytes) -> int:
+    """Return the EXIF orientation of a JPEG or TIFF file, 1 to 8: 1 is upright, and what a file without one has."""
+    from PIL import Image
+
+    if data[:2] not in (b"\xff\xd8", b"II", b"MM"):
+        return 1
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            turn = image.getexif().get(_EXIF_ORIENTATION)
+    except Exception:  # noqa: BLE001  # as in `_orientation`
+        return 1
+    return turn if isinstance(turn, int) and turn in range(1, 9) else 1
+
+
 def _require_small(data: bytes, max_megapixels: float) -> None:
     size = dimensions(data)
     if size is None:

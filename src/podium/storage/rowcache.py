@@ -95,12 +95,14 @@ class RowCache:
                 ) from None
             yield rows[line]
 
-    def put(self, keys: Sequence[bytes], rows: np.ndarray) -> None:
+    def put(self, keys: Sequence[bytes], rows: np.ndarray, *, is_exact: bool = False) -> None:
         """Store rows `(n, d)`, finite. A row's dtype depends on that row only, so that batches do not matter.
+
+        With `is_exact` it is float32.
 
         Raises OSError where neither folder can be written; what was stored before stays.
         """
-        fits = (np.abs(rows) <= _HALF_MAX).all(axis=1)
+        fits = (np.abs(rows) <= (0 if is_exact else _HALF_MAX)).all(axis=1)
         for dtype, chosen in (("<f2", fits), ("<f4", ~fits)):
             some = [key for key, taken in zip(keys, chosen, strict=True) if taken]
             if some:

@@ -11,6 +11,7 @@ from podium.frozen import Frozen
 from podium.imaging.images import Resize
 from podium.training.augmentation import Augmentation
 from podium.training.crops import MaskTraining
+from podium.training.detection import Detection
 
 
 class Finetune(Frozen):
@@ -86,6 +87,10 @@ class Finetune(Frozen):
     """What makes masks of a pretrained network's maps: joined (`unet`) or added (`fpn`, lighter); null: no masks."""
     masks: MaskTraining = MaskTraining()
     """Crops, loss and tiles, of networks that end in masks."""
+    boxes: Detection | None = None
+    """The end of a network that finds boxes, where it is not the usual one."""
+    refit: Literal["folds", "full"] = "folds"
+    """Who predicts test rows: the networks of all folds, or one more that is trained on all rows."""
     features: bool = False
     """Whether the networks' features of all rows are kept, for heads of members and fusions."""
 
@@ -98,4 +103,6 @@ class Finetune(Frozen):
     def _enough_epochs(self) -> Self:
         if self.epochs < (self.head_epochs or 0) + len(self.unfreeze):
             raise ValueError(f"`epochs`: {self.epochs} are too few for the warm-up and each phase of `unfreeze`")
+        if self.refit == "full" and self.features:
+            raise ValueError("`features`: leave it out: with `refit: full`, no network describes all rows")
         return self

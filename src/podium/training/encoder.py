@@ -21,6 +21,7 @@ class Encoder:
 
     spec: Finetune
     network: PretrainedNetwork | ScratchNetwork
+    has_pyramid: bool = False  # a pretrained network's maps as they are, in the order of `pooled`, not one vector
 
     @property
     def is_pretrained(self) -> bool:
@@ -74,14 +75,15 @@ class Encoder:
         return {
             "weights": self.network.weights,
             "preprocessing": self.network.preprocessing,
-            "pooling": self.spec.pooling or self.network.poolings[0],
+            "pooling": "none" if self.has_pyramid else self.spec.pooling or self.network.poolings[0],
             "layers": ", ".join(self.pooled),
         }
 
     def require_weights(self, where: str) -> None:
         """Raise PodiumError opening with `where` unless the weights are on this machine or can be had now."""
         if isinstance(self.network, PretrainedNetwork):
-            self.network.require_weights(f"{where}.network", self.description["pooling"])
+            pooling = self.spec.pooling or self.network.poolings[0]
+            self.network.require_weights(f"{where}.network", pooling)
 
     def build(self) -> tuple[Any, list[tuple[Any, int]]]:
         """Return a Keras model `(n, h, w, 3)` float32 RGB in [0, 255] -> what it `gives`, and its layers' depths.
@@ -99,6 +101,8 @@ class Encoder:
         pixels = keras.Input((self.px, self.px, 3))
         maps = inner(self.preprocess(pixels))
         vectors = [self.pool(maps[name]) for name in self.pooled]
+        if self.has_pyramid:
+            return keras.Model(pixels, vectors), _depths(inner, self.depths)
         features = keras.ops.concatenate(vectors, axis=-1) if len(vectors) > 1 else vectors[0]
         return keras.Model(pixels, features), _depths(inner, self.depths)
 
@@ -132,10 +136,12 @@ class Encoder:
         return self.network.preprocess(pixels)
 
     def pool(self, maps: Any) -> Any:
-        """Return the vector `(n, d)` float32 of one of a pretrained network's maps, symbolic like it."""
+        """Return the vector `(n, d)` float32 of one of a pretrained network's maps, symbolic like it; or the map."""
         from keras import ops
 
         assert isinstance(self.network, PretrainedNetwork)
+        if self.has_pyramid:
+            return ops.cast(maps, "float32")
         return POOLINGS[self.description["pooling"]](ops.cast(maps, "float32"), self.network.n_prefix)
 
 

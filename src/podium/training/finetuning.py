@@ -31,6 +31,7 @@ from podium.imaging.images import Reader, UnreadableImageError
 from podium.imaging.views import apply
 from podium.pool import n_threads
 from podium.splits import folds
+from podium.splits.folds import Split
 from podium.storage import checkpoints
 from podium.storage.files import atomic, atomic_folder, write_json
 from podium.storage.rowcache import DESCRIPTION, RowCache, row_key
@@ -42,13 +43,15 @@ from podium.training.encoder import Encoder, find
 from podium.training.loop import Job, Watch, final, train
 from podium.training.model import Model, precision
 from podium.training.outputs import Problem
-from podium.training.prefix import frozen_engine
+from podium.training.prefix import fastest, frozen_engine
 from podium.training.trained import TrainedNetwork
 
 METHOD = 1  # counts the changes of training and augmentation that changed what the same settings give
 # Described apart, or of no effect on the weights: heads may be added without training anew.
-_NOT_TRAINING = {"network", "resize", "precision", "pooling", "layers", "augment", "features", "frozen_engine"}
+_NOT_TRAINING = {"network", "resize", "precision", "pooling", "layers", "augment", "features", "frozen_engine", "refit"}
 _OF_MASKS = {"decoder", "masks"}
+ALL_ROWS = -1  # the fold of a network that is trained on all rows,
+_ALL_ROWS_SEED = 2**20  # and what stands for it in its seed
 
 
 @dataclass(frozen=True)
@@ -114,19 +117,21 @@ class Finetuning:
 
     @cached_property
     def models(self) -> tuple["FoldModel", ...]:
-        """Return each fold's model, by (repeat, fold), trained or not."""
+        """Return each fold's model, by (repeat, fold), trained or not; with `refit: full`, then that of all rows."""
         readable = self.rows[self.rows["row_id"].isin(self.images["row_id"])]
-        return tuple(FoldModel(self, split) for split in folds.splits(self.fold_table, readable))
+        splits = list(folds.splits(self.fold_table, readable))
+        if self.encoder.spec.refit == "full":
+            splits.append(Split(0, ALL_ROWS, folds.full(readable), np.array([], object)))
+        return tuple(FoldModel(self, split) for split in splits)
 
     def predictions(self, views: Sequence[str], networks: Sequence[Fitted]) -> Predictions:
         """Return the predictions by the models' saved networks: of a train row by models that did not see it.
 
         Every prediction is of the row's images and these views; a train row's also of all repeats, a test row's of
-        all models.
+        all models, or of the one of all rows where there is one.
         """
         plan = self.plan[self.plan["view"].isin(views)]
-        is_test = plan["split"] == "test"
-        asked = [(model, plan[is_test | plan["row_id"].isin(model.split.valid)]) for model in self.models]
+        asked = [(model, plan[self._is_asked(model)[plan.index]]) for model in self.models]
         return self.problem.predictions(asked, networks)
 
     def save(self, folder: Path) -> list[TrainedNetwork]:
@@ -168,10 +173,16 @@ class Finetuning:
 
     def wanted(self, model: "FoldModel", views: Sequence[str]) -> pd.DataFrame:
         """Return the lines of the plan that a model's encoder is asked for: to be described, or to be predicted."""
-        asked = self.plan["row_id"].isin(model.split.valid) | (self.plan["split"] == "test")
         is_described = self.plan.index.isin(self.described.index)
-        wanted: pd.DataFrame = self.plan[is_described | (asked & self.plan["view"].isin(views))]
+        wanted: pd.DataFrame = self.plan[is_described | (self._is_asked(model) & self.plan["view"].isin(views))]
         return wanted
+
+    def _is_asked(self, model: "FoldModel") -> pd.Series:
+        """Return which lines of the plan are of rows that a model predicts: its own fold's, and test rows."""
+        asked: pd.Series = self.plan["row_id"].isin(model.split.valid)
+        if self.encoder.spec.refit == "folds" or model.split.fold == ALL_ROWS:
+            asked |= self.plan["split"] == "test"
+        return asked
 
     def curves(self) -> pd.DataFrame:
         """Return a line per model and epoch: repeat, fold, epoch, phase, loss, valid_loss, metric."""
@@ -201,14 +212,15 @@ class FoldModel:
     @property
     def name(self) -> str:
         """Return what its saved network is called."""
+        if self.split.fold == ALL_ROWS:
+            return models.FULL
         return models.of_fold(self.split.repeat, self.split.fold)
 
     @cached_property
     def seed(self) -> int:
         """Return the only source of randomness."""
-        return folds.seed_of(
-            self.finetuning.seed, self.finetuning.encoder.spec.seed, self.split.repeat, self.split.fold
-        )
+        fold = _ALL_ROWS_SEED if self.split.fold == ALL_ROWS else self.split.fold
+        return folds.seed_of(self.finetuning.seed, self.finetuning.encoder.spec.seed, self.split.repeat, fold)
 
     @cached_property
     def examples(self) -> tuple[Examples, Examples | None, Mapping[str, float]]:
@@ -284,7 +296,7 @@ class FoldModel:
                 some = missing.iloc[start : start + problem.at_once]
                 views = [self._view(line) for line in some.itertuples()]
                 images = views if self.finetuning.encoder.gives == "maps" else np.stack(views)
-                self.rows.put(some["key"].tolist(), problem.kept(model, images))
+                self.rows.put(some["key"].tolist(), problem.kept(model, images), is_exact=problem.is_exact)
         return len(missing)
 
     def predict(self, plan: pd.DataFrame, head: Fitted) -> pd.DataFrame:
@@ -340,9 +352,11 @@ def describe(encoder: Encoder) -> dict[str, Any]:
     settings = encoder.spec.model_dump(exclude=_NOT_TRAINING | (set() if encoder.gives == "maps" else _OF_MASKS))
     if settings["focal"] is None:
         del settings["focal"]  # networks from before there was such a choice keep their names
+    if settings["boxes"] is None:
+        del settings["boxes"]  # as above
     names = {kind: name for name, kind in OPERATIONS.items()}
     augment = [{names[type(one)]: one.model_dump()} for one in encoder.spec.augment.operations]
-    frozen = frozen_engine(encoder)
+    frozen, finds = frozen_engine(encoder), fastest(encoder) if encoder.has_pyramid else None
     return {
         "decoder": decoder(),
         "resize": encoder.spec.resize.description(encoder.shape) + _contrast(encoder),
@@ -353,6 +367,7 @@ def describe(encoder: Encoder) -> dict[str, Any]:
         "engine": Engine.version(),
         **({"threads": threads} if (threads := n_threads()) else {}),
         **({"frozen layers": frozen.description} if frozen else {}),
+        **({"predicts by": finds.description} if finds else {}),
     }
 
 

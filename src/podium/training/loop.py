@@ -99,7 +99,8 @@ def train(job: Job, watch: Watch) -> Model:
     for phase in phases(model.encoder):
         if progress.epoch < phase.epochs.stop:
             model.open(phase, steps=len(job.train_set) // spec.batch)
-            maps = model.maps(job.pixels, job.train_set.place, phase.epochs.stop - progress.epoch)
+            left = phase.epochs.stop - progress.epoch
+            maps = None if job.draw else model.maps(job.pixels, job.train_set.place, left)
         if phase.epochs.start < progress.epoch < phase.epochs.stop:
             model.restore_optimizer(arrays)
         while progress.epoch < phase.epochs.stop and not progress.is_over(spec.patience):

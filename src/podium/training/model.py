@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from podium.training.encoder import Encoder
 from podium.training.optimizer import adamw, schedule
 from podium.training.outputs import Output
 from podium.training.phases import Phase, phases
-from podium.training.prefix import FrozenEngine, Maps, Prefix, frozen_engine, pays, split
+from podium.training.prefix import FrozenEngine, Maps, Prefix, fastest, frozen_engine, pays, split
 
 
 class Model:
@@ -113,6 +114,14 @@ class Model:
     def logits(self, images: np.ndarray) -> np.ndarray:
         """Return what a network of maps says of pictures `(n, h, w, 3)` in [0, 255], of any size, all at once."""
         return np.asarray(self._keras.predict_on_batch(images.astype(np.float32)), np.float32)
+
+    def engine_outputs(self, images: np.ndarray) -> np.ndarray:
+        """Return what `outputs` does, by the engine that is fastest here: the network is exported as it is now."""
+        engine = fastest(self.encoder)
+        if engine is None:
+            return self.outputs(images)
+        with TemporaryDirectory(prefix="podium-") as folder:
+            return Prefix(self._keras, engine, self.encoder.spec.batch, Path(folder)).run(images)
 
     @property
     def _untouched(self) -> int:

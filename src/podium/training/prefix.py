@@ -68,6 +68,18 @@ def frozen_engine(encoder: Encoder, where: str = "") -> FrozenEngine | None:
     )
 
 
+def fastest(encoder: Encoder) -> FrozenEngine | None:
+    """Return who predicts with a whole trained network; None: Keras, which is the choice on a GPU."""
+    network = encoder.network
+    if not isinstance(network, PretrainedNetwork):
+        return None
+    name = next((one for one in network.engines if plugins.find("engines", one, "").suits()), "keras")
+    if name == "keras":
+        return None
+    engine: type[Engine] = plugins.find("engines", name, "")
+    return FrozenEngine(name, engine, engine.precisions()[0])
+
+
 class Prefix:
     """From pixels to what the rest of the network takes: maps and pooled vectors, flat and side by side."""
 
@@ -123,7 +135,8 @@ def split(encoder: Encoder, body: Any, depth: int) -> tuple[Any, Any, Any]:
     """Cut `encoder.build()`'s model before the layers of `depth`, which must not be 0.
 
     Returns:
-        A Keras model from pixels to `(n, d)`; the symbolic input `(n, d)` of the rest; and the features, its output.
+        A Keras model from pixels to `(n, d)`; the symbolic input `(n, d)` of the rest; and the features, its output,
+        or the maps that an encoder gives.
     """
     import keras
     from keras import ops
@@ -138,18 +151,22 @@ def split(encoder: Encoder, body: Any, depth: int) -> tuple[Any, Any, Any]:
     below = keras.Model(trunk.inputs, [*cuts, *(maps[name] for name in frozen)])
     outputs = below(encoder.preprocess(pixels))
     parts = [ops.reshape(ops.cast(cut, "float32"), (-1, math.prod(cut.shape[1:]))) for cut in outputs[: len(cuts)]]
-    parts += [encoder.pool(map_) for map_ in outputs[len(cuts) :]]
+    whole = [encoder.pool(map_) for map_ in outputs[len(cuts) :]]
+    parts += [ops.reshape(part, (-1, math.prod(part.shape[1:]))) for part in whole]
     prefix = keras.Model(pixels, ops.concatenate(parts, axis=-1) if len(parts) > 1 else parts[0])
 
     flat = keras.Input((prefix.output.shape[1],))
     ends = np.cumsum([part.shape[1] for part in parts])
     pieces = [flat[:, end - part.shape[1] : end] for end, part in zip(ends, parts, strict=True)]
-    vectors = dict(zip(frozen, pieces[len(cuts) :], strict=True))
+    shaped = [ops.reshape(piece, (-1, *part.shape[1:])) for piece, part in zip(pieces[len(cuts) :], whole, strict=True)]
+    vectors = dict(zip(frozen, shaped, strict=True))
     if cuts:
         above = keras.Model(cuts, {name: maps[name] for name in names[depth:]})
         taken = [ops.reshape(piece, (-1, *cut.shape[1:])) for piece, cut in zip(pieces, cuts, strict=False)]
         found = above(taken)
         vectors |= {name: encoder.pool(found[name]) for name in pooled if name not in frozen}
+    if encoder.has_pyramid:
+        return prefix, flat, [vectors[name] for name in pooled]
     features = ops.concatenate([vectors[name] for name in pooled], axis=-1) if len(pooled) > 1 else vectors[pooled[0]]
     return prefix, flat, features
 

@@ -177,6 +177,19 @@ def shares(table: pd.DataFrame, name: str) -> str:
     return svg[0]
 
 
+def bars(table: pd.DataFrame, name: str, parts: tuple[str, str]) -> str:
+    """Draw two counts of each line, one on top of the other, over the column `name`."""
+    with _chart(f"{parts[0]} and {parts[1]} by {name}".replace("_", " ")) as (axes, svg):
+        places, low, high = range(len(table)), table[parts[0]], table[parts[1]]
+        axes.bar(places, low, color=MAIN, label=parts[0].replace("_", " "))
+        axes.bar(places, high, bottom=low, color=SECOND, label=parts[1].replace("_", " "))
+        step = len(table) // _NUMBERED + 1
+        axes.set_xticks(places[::step], [f"{value:g}" for value in table[name][::step]])
+        axes.set(xlabel=f"{name}, from", ylabel="count")
+        axes.legend()
+    return svg[0]
+
+
 def _matrix(
     title: str,
     shares: np.ndarray,

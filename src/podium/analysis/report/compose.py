@@ -1,6 +1,7 @@
 """All results of a competition -> the report's page, and its charts' tables."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,10 @@ def compose(config: Config) -> tuple[Page, dict[str, pd.DataFrame]]:
         twins = _twins(name) or audit["duplicates"]
         tiles = gallery.tiles(results.ids, panels.ranked(results), texts, images, audit["quarantined"], twins)
     with Reader(paths.raw(name)) as reader:
-        previews = {tile.image_id: pictures.of_source(reader, tile.source) for tile in tiles}
+        previews = {
+            tile.image_id: pictures.of_source(reader, tile.source, partial(panels.drawn, results, tile.row_id))
+            for tile in tiles
+        }
     page = Page(
         title=competition.title,
         headline=scores.headline(),

@@ -1,6 +1,7 @@
 """Pixels -> a picture that a page can hold: a data address of a JPEG."""
 
 import base64
+from collections.abc import Callable
 
 import numpy as np
 
@@ -11,10 +12,10 @@ MOST_BYTES = 80_000  # of one picture: 160 of them stay below 20 MB as text
 _QUALITY = 82
 
 
-def of_source(reader: Reader, source: str) -> str:
-    """Return an image as a data address, or "" where it cannot be read."""
+def of_source(reader: Reader, source: str, draw: Callable[[np.ndarray], np.ndarray] = lambda pixels: pixels) -> str:
+    """Return an image as a data address, with what `draw` puts on it, or "" where it cannot be read."""
     try:
-        return encoded(reader.read(source)) if source else ""
+        return encoded(draw(reader.read(source))) if source else ""
     except UnreadableImageError:
         return ""
 

@@ -68,6 +68,7 @@ class Problem(ABC):
 
     has_features: ClassVar[bool]  # whether what is kept of an image are features that heads can take
     at_once: ClassVar[int] = 256  # images that are asked for between two writes to the cache
+    is_exact: ClassVar[bool] = False  # whether what is kept needs float32
 
     @property
     def name(self) -> str:

@@ -45,3 +45,7 @@ class Panels(ABC):
     @abstractmethod
     def predictions(self, results: Results) -> Sequence[str]:
         """Return each row's prediction as text."""
+
+    def drawn(self, results: Results, row_id: str, pixels: np.ndarray) -> np.ndarray:  # noqa: ARG002  # most answers have no place
+        """Return a picture of a row `(h, w, 3)` uint8 with what was found on it."""
+        return pixels
