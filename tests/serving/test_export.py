@@ -181,7 +181,8 @@ def test_an_onnx_model_that_differs_is_refused_and_one_that_cannot_be_made_named
 ):
     """Before any work, where the extra is not installed."""
     keras = pytest.importorskip("keras")
-    model = keras.Sequential([keras.Input((4, 4, 3), dtype="uint8"), keras.layers.Flatten()])
+    pixels = keras.Input((4, 4, 3), dtype="uint8")
+    model = keras.Model(pixels, keras.layers.Flatten()(keras.ops.cast(pixels, "float32")))
     monkeypatch.setattr(type(model), "export", lambda *_, **__: None)
     monkeypatch.setattr(onnx, "_read_back", lambda _file, images: images.reshape(len(images), -1) + 1.0)
     with pytest.raises(PodiumError, match="the ONNX model differs from the network by"):

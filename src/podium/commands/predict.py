@@ -76,8 +76,8 @@ def run(
         return
     if not answers.row_ids:
         raise PodiumError(f"not one of {count} pictures can be read; the first: {': '.join(answers.unreadable[0])}")
-    header, cells = labelled(config.competition.task.kind, list(ensemble.labels), answers.p)
-    frame = pd.DataFrame(cells, columns=header)
+    header, answered = labelled(config.competition.task.kind, list(ensemble.labels), answers.p)
+    frame = pd.DataFrame(answered, columns=header)
     frame.insert(0, "row_id", answers.row_ids)
     if out is None:
         frame.to_csv(sys.stdout, index=False)
@@ -110,7 +110,7 @@ def _described(rows: Iterable[Row], cells: pd.DataFrame, file: str) -> Iterator[
     for row in rows:
         if row.row_id not in cells.index:
             raise PodiumError(f"{file}: row_id: no line of {row.row_id!r}; --rows says how pictures are called")
-        yield replace(row, cells=cells.loc[row.row_id].to_dict())
+        yield replace(row, cells={str(name): cell for name, cell in cells.loc[row.row_id].items()})
 
 
 def _predict(predictor: Predictor, rows: Iterable[Row], count: int) -> Answers:

@@ -123,12 +123,12 @@ def _with_exif(data: bytes, flags: int) -> tuple[np.ndarray | None, bytes]:
         return pixels, b"".join(block.tobytes() for block in own)
     from PIL import Image  # OpenCV 4: an exported model may have to do with it
 
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    plain = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     try:
         with Image.open(io.BytesIO(data)) as image:
-            return pixels, image.info.get("exif", b"")
+            return plain, image.info.get("exif", b"")
     except Exception:  # noqa: BLE001  # what Pillow cannot read has no block that it could
-        return pixels, b""
+        return plain, b""
 
 
 def apply(image: np.ndarray, operation: str, parameters: Mapping[str, Any]) -> np.ndarray:
