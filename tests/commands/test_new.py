@@ -16,7 +16,7 @@ from podium.contracts.tables import ROWS
 from podium.errors import PodiumError
 from podium.layouts.guess_columns import roles
 from podium.layouts.guess_task import answer_of, separator_of
-from podium.stages import augment, bank, download, ensemble, extract, fit, fold, fuse, gather, score, submit
+from podium.stages import augment, bank, download, ensemble, extract, finetune, fit, fold, fuse, gather, score, submit
 
 RNG = np.random.default_rng(0)
 
@@ -433,7 +433,7 @@ QUESTIONS = {
     ),
     "masks": (
         images("images/{}.png", range(6))
-        | {"train.csv": table("ImageId,EncodedPixels", [f"{n}.png,1 3 10 {n + 2}" for n in range(6)])},
+        | {"train.csv": table("ImageId,EncodedPixels", [f"{n // 2}.png,1 3 10 {n + 2}" for n in range(6)])},
         "task: EncodedPixels holds run-length encoded masks",
     ),
 }
@@ -447,6 +447,45 @@ def test_marks_inside_of_images_are_asked_about(root, case, capsys):
     new.run("files")
     assert question in capsys.readouterr().out
     assert f"# ? {question}" in config.paths.competition("files").read_text()
+
+
+def bright_squares():
+    """Run lengths of a bright square, and an image without one."""
+    rng = np.random.default_rng(1)
+    files, lines = {}, []
+    for n in range(16):
+        pixels, mask = rng.integers(0, 90, (16, 16, 3), dtype=np.uint8), np.zeros((16, 16), bool)
+        if n:
+            mask[n % 5 : n % 5 + 6, 2 : 3 + n % 7] = True
+        pixels[mask] += 150
+        folder = "train" if n < 12 else "test"
+        files[f"{folder}/{n:02x}.png"] = cv2.imencode(".png", pixels)[1].tobytes()
+        down = np.flatnonzero(np.diff(np.pad(mask.ravel(order="F").astype(int), 1)))
+        runs = " ".join(f"{start + 1} {end - start}" for start, end in down.reshape(-1, 2))
+        lines.append(f"{n:02x}.png,{runs}")
+    files["train.csv"] = table("ImageId,EncodedPixels", lines[:12])
+    files["sample_submission.csv"] = table("ImageId,EncodedPixels", [f"{n:02x}.png,1 1" for n in range(12, 16)])
+    return files
+
+
+@pytest.mark.keras
+def test_masks_in_a_column_lead_to_a_submission(root, monkeypatch):
+    """The drafts train a small network as they are; ids stay file names."""
+    monkeypatch.setenv("PODIUM_CACHE", str(root / "cache"))
+    put(root / "files", bright_squares())
+    new.run("files")
+    use.run("files")
+    loaded = config.load()
+    assert loaded.competition.task.kind == "masks"
+    fold.run(loaded)
+    augment.run(loaded)
+    finetune.run(loaded, "unet")
+    for stage in (bank, ensemble, submit, score):
+        stage.run(loaded)
+    check.run(loaded, None)
+    header, *lines = (root / "submissions/files.csv").read_text().splitlines()
+    assert header == "ImageId,EncodedPixels"
+    assert [line.partition(",")[0] for line in lines] == ["0c.png", "0d.png", "0e.png", "0f.png"]
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,11 @@ from podium.tasks.vector import ExclusiveTask, ValueTask
 _TINY_PX, _SMALL_PX = 24, 48  # below, a network for photographs sees little; below in gray, HOG sees as much
 _ENLARGED = 4  # times that small pictures are enlarged at most
 _STEP_PX = 32
-_MIRRORS = ("hflip", "vflip", "transpose")
+OTHERS = ("masks",)  # kinds of task without heads that there is a draft for
+_WHOLE_PX, _CROP_PX = 256, 128  # sides of images that networks of masks see whole, and of the parts of larger ones
+_MOST_PX = 1024
+_EPOCHS, _BATCH = 30, 8
+MIRRORS = ("hflip", "vflip", "transpose")
 _FEW_ROWS, _MANY_ROWS = 5000, 20_000
 _MOST_HASHED = 20_000
 _ALIKE = 0.3  # of the images: where more look like another, the hash does not see what differs
@@ -29,6 +33,7 @@ _WITHIN_S = 300  # of a first run
 _GMACS = {"efficientnet_lite0": 0.39, "efficientnet_lite1": 0.62, "efficientnet_lite2": 0.86}  # at their own size
 _CLASSICAL_S = 0.002  # an image and view
 _HEAD_S = 0.0004  # a row, view and member
+_UNET_FLOPS = 60_000  # a pixel of a U-Net of 16 maps, forwards and backwards
 _STAGES_S = 15  # starting Python and DVC, folds, ensemble, report
 
 
@@ -73,7 +78,10 @@ def text(facts: Facts) -> str:
     made = _Draft()
     _folds(facts, made)
     _views(facts, made)
-    _models(facts, made)
+    if facts.competition.task.kind in OTHERS:
+        _masks(facts, made)
+    else:
+        _models(facts, made)
     _clip(facts, made)
     seconds = _forecast(facts, made)
     head = [
@@ -88,10 +96,11 @@ def text(facts: Facts) -> str:
             [*head, f"competition: {facts.name}\nseed: 2018\nlimit: null  # a number of rows, for a quick trial\n"]
         )
     ]
-    made.say("finetunes", {}, "networks trained on these images, once a fold: docs/finetune.md")
+    made.sections.setdefault("finetunes", {})
+    made.reasons.setdefault("finetunes", ["networks trained on these images, once a fold: docs/finetune.md"])
     made.say("students", {}, "models taught by the bank on rows without labels: docs/bank.md")
     made.say("imports", {"predictions": {}, "features": {}})
-    made.say("ensemble", {"method": "auto"})
+    made.say("ensemble", {"method": "mean" if made.sections["finetunes"] else "auto"})
     for key in (key for key in Params.model_fields if key in made.sections):
         comments = "".join(f"# {reason}\n" for reason in made.reasons[key])
         parts.append(f"{comments}{_yaml(key, made.sections[key])}")
@@ -154,14 +163,14 @@ def _views(facts: Facts, made: _Draft) -> None:
         why = look.sure_direction or "? too few images to tell whether they may be mirrored: may they?"
         made.say("views", {"train": ["identity"], "test": ["identity"]}, why)
         return
-    allowed = [view for view in _MIRRORS if look.mirrored[view].is_allowed]
+    allowed = [view for view in MIRRORS if look.mirrored[view].is_allowed]
     few = len(facts.rows) <= _FEW_ROWS
     views = ["identity"]
     if "hflip" in allowed:
         views.append("hflip")
     if "vflip" in allowed and few:
         views += ["vflip", "rot180"] if "hflip" in allowed else ["vflip"]
-    if set(_MIRRORS) <= set(allowed):
+    if set(MIRRORS) <= set(allowed):
         reasons = ["mirrored and turned images are not told apart, and near ones keep their label"]
         reasons += ["with more time: rot90, rot270, transpose, antitranspose too"]
     else:
@@ -198,6 +207,31 @@ def _models(facts: Facts, made: _Draft) -> None:
         more = "" if len(names) > 1 else "; with more time: efficientnet_lite1, efficientnet_lite2"
         made.say("backbones", backbones, why + more)
     _heads(facts, list(backbones), made, has_metadata=has_metadata)
+
+
+def _masks(facts: Facts, made: _Draft) -> None:
+    """Choose a U-Net that sees images whole where they are small, and parts of them else."""
+    train = facts.images[facts.images["split"] == "train"]
+    scale = min(1.0, _MOST_PX / max(train["width"].median(), train["height"].median()))
+    depth = 3 if scale * train[["width", "height"]].min(axis=1).median() >= 64 else 2  # noqa: PLR2004  # px
+    step = 2**depth
+    width, height = (max(16, round(scale * train[side].median() / step) * step) for side in ("width", "height"))
+    is_small = max(width, height) <= _WHOLE_PX
+    k = made.sections["folds"]["k"]
+    spec = {
+        "network": "unet",
+        "options": {"width": 16, "depth": depth},
+        "resize": {"width": width, "height": height},
+        "masks": {"crop": None if is_small else _CROP_PX},
+        "augment": [view for view in made.sections["views"]["test"] if view != "identity"],
+        "epochs": _EPOCHS,
+        "batch": min(_BATCH, len(train) * (k - 1) // k),
+        "learning_rate": 0.002,
+    }
+    why = f"a network from scratch, on whole images of {width} x {height}"
+    made.say("finetunes", {"unet": spec}, why if is_small else f"{why}, in parts of {_CROP_PX} px")
+    for key in ("backbones", "members", "fusions"):
+        made.say(key, {})
 
 
 def _heads(facts: Facts, backbones: list[str], made: _Draft, *, has_metadata: bool) -> None:
@@ -255,6 +289,9 @@ def _forecast(facts: Facts, made: _Draft) -> float:
     n_members = len(made.sections["members"]) + len(made.sections["fusions"])
     seconds = _STAGES_S + len(facts.rows) * n_views * n_members * _HEAD_S
     networks = [spec["network"] for spec in made.sections["backbones"].values()]
+    for spec in made.sections.get("finetunes", {}).values():
+        pixels = spec["resize"]["width"] * spec["resize"]["height"]
+        seconds += len(facts.images) * made.sections["folds"]["k"] * spec["epochs"] * pixels * _UNET_FLOPS / _flops()
     return seconds + (_network_s(facts, networks, n_views) if networks else 0)
 
 

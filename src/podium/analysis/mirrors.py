@@ -3,6 +3,7 @@
 Both checks go by the descriptor HOG of small pictures, which takes a second for some hundred of them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from podium.backbones.descriptors import hog
 from podium.imaging.pixels import apply
 from podium.imaging.views import VIEWS
 
-PX = 64  # of the squares that are looked at
+PX = 32  # of the squares that are looked at
 _FOLDS = 4
 _TOLD = 0.70  # share of pictures whose mirror image is recognised: digits 0.95 and more, photographs of things 0.5
 _FEWER = 0.05  # share of nearest neighbours with the same label that a mirror image loses
@@ -41,16 +42,28 @@ class Mirrored:
         return f"{self.view} is told from the picture itself in {self.told_apart:.0%} of cases, near chance"
 
 
-def look(pixels: np.ndarray, classes: np.ndarray | None, view: str) -> Mirrored:
-    """Return the finding of one view.
+def look(pixels: np.ndarray, classes: np.ndarray | None, views: Sequence[str]) -> dict[str, Mirrored]:
+    """Return the finding of each view.
 
     Args:
-        pixels: `(n, 64, 64, 3)` uint8 RGB of training images.
+        pixels: `(n, 32, 32, 3)` uint8 RGB of training images.
         classes: `(n,)` int of their classes; None where there are none.
-        view: a name of VIEWS that is no identity.
+        views: names of VIEWS that are no identity.
     """
-    turned = np.stack([apply(one, VIEWS[view].operation, VIEWS[view].parameters) for one in pixels])
-    x, mirrored = (np.stack([hog(one) for one in part]).astype(np.float64) for part in (pixels, turned))
+    x = _described(pixels)
+    return {view: _finding(view, x, _turned(pixels, view), classes) for view in views}
+
+
+def _turned(pixels: np.ndarray, view: str) -> np.ndarray:
+    turn = VIEWS[view]
+    return _described(np.stack([apply(one, turn.operation, turn.parameters) for one in pixels]))
+
+
+def _described(pixels: np.ndarray) -> np.ndarray:
+    return np.stack([hog(one) for one in pixels]).astype(np.float64)
+
+
+def _finding(view: str, x: np.ndarray, mirrored: np.ndarray, classes: np.ndarray | None) -> Mirrored:
     told, n = _told_apart(x - mirrored), len(x)
     is_told = told >= max(_TOLD, 0.5 + _FAR * np.sqrt(0.25 / n))
     same, under = (1.0, 1.0) if classes is None else (_agreeing(x, other, classes) for other in (x, mirrored))

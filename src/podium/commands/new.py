@@ -49,7 +49,7 @@ def run(what: str) -> None:
             raise PodiumError(f"{file}: is there already; edit it, or remove it to begin anew")
     _fetch(name, source)
     with Raw(paths.raw(name)) as raw:
-        made = guess(raw.sources(), _tables(raw), raw.require)
+        made = guess(raw.sources(), _tables(raw), raw.require, plugins.names("tasks"))
     with atomic(path) as temporary:
         temporary.write_text(text(name, source, made), encoding="utf-8")
     print(f"{path} is written; look through it")  # noqa: T201  # the answer
@@ -61,7 +61,7 @@ def run(what: str) -> None:
         print(f"  not yet: {error}")  # noqa: T201  # the answer
         print(f"  answer the questions in {path}, then: podium check-params")  # noqa: T201  # the answer
         return
-    if not isinstance(competition.task, VectorTask):
+    if not (isinstance(competition.task, VectorTask) or competition.task.kind in first_recipe.OTHERS):
         print(f"  no recipe: for {competition.task.kind}, see docs/{competition.task.kind}.md")  # noqa: T201
         return
     with atomic(recipe) as temporary:
@@ -171,7 +171,7 @@ def _look(
     if len(some) >= mirrors.LEAST:
         y = rows.set_index("row_id")["y"].reindex(some["row_id"]) if "y" in rows else None
         classes = y.to_numpy() if y is not None and isinstance(competition.task, ExclusiveTask) else None
-        found = {view: mirrors.look(pixels, classes, view) for view in ("hflip", "vflip", "transpose")}
+        found = mirrors.look(pixels, classes, first_recipe.MIRRORS)
     return first_recipe.Look(
         px=int(train[["width", "height"]].min(axis=1).median()),
         is_gray=is_gray,

@@ -1,6 +1,6 @@
 """What the files of a competition say about it: a first competition YAML, a reason for each guess, and questions."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from podium.imaging.images import SUFFIXES
-from podium.layouts import guess_columns, guess_names
+from podium.layouts import guess_columns, guess_masks, guess_names
 from podium.layouts.guess_names import Files, Found
 from podium.layouts.guess_task import Answer, answer_of
 
@@ -36,10 +36,15 @@ class Guess:
         self.reasons[section] = reason
 
 
-def guess(sources: Sequence[str], tables: Mapping[str, pd.DataFrame], read: Callable[[str], bytes]) -> Guess:
+def guess(
+    sources: Sequence[str],
+    tables: Mapping[str, pd.DataFrame],
+    read: Callable[[str], bytes],
+    kinds: Collection[str] = (),
+) -> Guess:
     """Return the guess for the files and members `sources`, of which `tables` are the CSVs, as text.
 
-    `read` returns the bytes of a source; only files beside images are read.
+    `read` returns the bytes of a source; only files beside images are read. `kinds` are the tasks that there are.
     """
     made = Guess()
     folders = _folders(sources)
@@ -49,6 +54,9 @@ def guess(sources: Sequence[str], tables: Mapping[str, pd.DataFrame], read: Call
     if kind := _needs(sources, folders, tables[train.table] if train else None, read):
         made.needs, question = kind
         made.unknown.append(question)
+        if made.needs in kinds and train and _masks(train, test, tables, made):
+            _ending(sample, test, made)
+            return made
     answers = list(tables[sample].columns[1:]) if sample else []
     if train:
         labels, target = _from_table(train, test, sample, tables, answers, made)
@@ -58,6 +66,20 @@ def guess(sources: Sequence[str], tables: Mapping[str, pd.DataFrame], read: Call
     _task(answer_of(labels, target, answers, first), made)
     _ending(sample, test, made)
     return made
+
+
+def _masks(train: Found, test: Found | None, tables: Mapping[str, pd.DataFrame], made: Guess) -> bool:
+    """Set layout, task and metric of masks in a column; returns whether they could be."""
+    column = guess_columns.run_lengths(tables[train.table])
+    found = guess_masks.draft(train, test, tables, column) if column else None
+    if found is None:
+        return False
+    layout, task = found
+    made.say("layout", layout, f"{train.share:.0%} of {train.column} in {train.table} name images")
+    made.say("task", task, f"{column} holds run lengths; an image without them has no mask")
+    made.say("metric", guess_masks.METRIC, "usual for masks: look it up on the competition's evaluation page")
+    made.say("metrics", guess_masks.OTHERS, "reported beside it")
+    return True
 
 
 def _folders(sources: Sequence[str]) -> list[Files]:
@@ -231,7 +253,7 @@ def _task(answer: Answer, made: Guess) -> None:
 def _ending(sample: str | None, test: Found | None, made: Guess) -> None:
     """Set where the test rows and the sample submission come from."""
     task = made.sections["task"]
-    answer = task.get("target") or "label"
+    answer = task.get("target") or ("mask" if task["kind"] == "masks" else "label")
     has_test = "test" in made.sections["layout"]
     if has_test:
         made.say("holdout", None, "the competition has test rows of its own")

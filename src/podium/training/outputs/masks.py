@@ -144,7 +144,8 @@ class Problem(outputs.Problem):
         total = np.zeros((n, height, width), np.float32)
         for line in plan.itertuples():
             model, network = models[line.model]
-            flat = network.predict(model.rows.get(line.key)[None].astype(np.float32))
+            [row] = model.rows.get([line.key])
+            flat = network.predict(row[None].astype(np.float32))
             total += undo(flat.reshape(n, -1), (height, width), line.operation, line.parameters)
         return np.rint(total / len(plan)).astype(np.uint8)
 
