@@ -88,6 +88,18 @@ def test_rare_labels_are_spread():
     assert np.ptp(np.bincount(table["fold"])) <= 2
 
 
+def test_rows_without_any_label_are_spread():
+    """Ten of five hundred: two in each fold, in the folds of a head within its training rows too."""
+    y = np.eye(3)[np.arange(500) % 3].astype(int)
+    bare = np.random.default_rng(0).choice(500, 10, replace=False)
+    y[bare] = 0
+    rows = rows_of(y)
+    fold = folds.make(rows, "multilabel", 5, seed=0).matrix(rows["row_id"])[:, 0]
+    assert np.bincount(fold[bare]).tolist() == [2] * 5
+    part = folds.inner(y, np.arange(500), 5, seed=0, is_value=False)
+    assert np.bincount(part[bare]).tolist() == [2] * 5
+
+
 def test_a_regression_target_is_binned():
     """The folds' deciles agree, where plain folds of the same rows do not."""
     y = np.random.default_rng(7).gamma(2, size=200)
