@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from podium.errors import PodiumError
 from podium.splits import folds
@@ -262,3 +263,16 @@ def test_rows_of_weight_0_are_predicted_and_not_trained_on():
     assert sum("r0003" in split.valid for split in found) == 1
     assert not any("r0003" in split.train for split in found)
     assert "r0003" not in folds.full(rows)
+
+
+@pytest.mark.parametrize(
+    ("key", "good", "bad"),
+    [("k", [2, 100], [1]), ("repeats", [1, 9], [0]), ("near_duplicates", [0, 64, None], [-1, 65])],
+)
+def test_bounds_of_settings(key, good, bad):
+    """Two folds are the fewest; no bits at all are a distance, too."""
+    for value in good:
+        assert getattr(folds.Folds(**{key: value}), key) == value
+    for value in bad:
+        with pytest.raises(ValidationError, match=key):
+            folds.Folds(**{key: value})
