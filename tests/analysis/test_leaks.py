@@ -171,6 +171,14 @@ def test_a_copy_apart_in_the_second_repeat_only_is_caught(world, copy):
 
 
 @pytest.mark.parametrize("copy", ["same file"], indirect=True)
+def test_the_order_of_ids_means_nothing(world, copy):
+    """A twin whose id comes before the other's, though its picture comes later; one row of two pictures is no pair."""
+    world.add("a_twin", copy, fold=0)
+    finding = world.findings()["copies in different folds"]
+    assert [(pair["row_a"], pair["row_b"]) for pair in finding.details["pairs"]] == [("r07", "a_twin")]
+
+
+@pytest.mark.parametrize("copy", ["same file"], indirect=True)
 def test_what_was_seen_is_what_splits_train_on(world, copy):
     """By time a model sees the earlier folds only, so a copy in a later one is not seen; nor is a row of weight 0."""
     world.add("twin", copy, fold=3)  # r07 is in fold 3: the two share it
@@ -354,6 +362,16 @@ def test_a_shifted_test_set_is_told(column):
     assert finding.details["auc"] > 0.65
     assert len(finding.details["rows"]) == 20
     assert finding.message.startswith("lite0: ")
+
+
+def test_the_scale_of_a_feature_hides_no_shift():
+    """One that is a thousandth of the others, and one that is constant in both."""
+    train, test = features(800), features(400, 1.5, 0)
+    for x in (train, test):
+        x[:, 0] *= 1e-3
+        x[:, 1] = 7
+    (finding,) = leaks.adversarial(train, test, [*range(1200)], "lite0")
+    assert finding.details["auc"] > 0.8
 
 
 @pytest.mark.parametrize("place", [3, 999, 1100])

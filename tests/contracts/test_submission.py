@@ -308,3 +308,77 @@ def test_the_samples_ids_are_text(tmp_path):
     """Zeros and exponents stay."""
     (tmp_path / "sample.csv").write_text("id,p\n007,0.5\n1e5,0.5\n")
     assert read_sample(tmp_path / "sample.csv")["id"].tolist() == ["007", "1e5"]
+
+
+LABELS = ("cat", "dog", "owl")
+
+
+@pytest.mark.parametrize(
+    ("spec", "good", "bad"),
+    [
+        (CellSpec(low=0, high=1), ["0", "1", "0.5", "1.", ".5", "+1e-3", "-0"], ["-1e-9", "1.0001", "2", "", "nan"]),
+        (CellSpec(low=1, whole=True), ["1", "2.0", "3e2", "1e20"], ["0", "1.5", "0.999", "-1"]),
+        (CellSpec(), ["-1e300", "1e300"], ["1e999", "-1e999", "inf", "1_0", "1,0", "0x1", " 1"]),
+        (CellSpec(labels=LABELS), ["cat", "owl"], ["", "cow", "cat dog", "Cat"]),
+        (CellSpec(labels=LABELS, separator=" "), ["", "cat", "owl dog cat"], ["cow", "cat cat", "cat  dog", "cat,dog"]),
+        (CellSpec(labels=LABELS, separator=" ", least=1, most=2), ["cat", "owl dog"], ["", "cat dog owl"]),
+        (CellSpec(labels=LABELS, separator="|", least=2, most=2), ["cat|owl"], ["cat", "cat|dog|owl", "cat owl"]),
+        (CellSpec(alphabet="AB0", least=1, most=3), ["A", "AB0", "00"], ["", "ABBA", "a", "A A", "C"]),
+        (CellSpec(alphabet="AB", least=2, most=2), ["AB", "AA"], ["A", "ABA"]),
+        (CellSpec(alphabet="AB", least=2), ["AB", "A" * 99], ["A"]),
+    ],
+)
+def test_what_a_cell_may_hold(spec, good, bad):
+    """Both ends of a range belong to it; of labels and characters as many as are asked for."""
+    assert [cell for cell in good if spec.fault(cell)] == []
+    assert [cell for cell in bad if not spec.fault(cell)] == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "cell", "fault"),
+    [
+        (CellSpec(low=0, high=1), "x", "must be a number, such as 0.25 or 1e-05"),
+        (CellSpec(low=0, high=1), "1e999", "must be finite"),
+        (CellSpec(low=0.25, high=1), "0.2", "must be in [0.25, 1]"),
+        (CellSpec(whole=True), "0.5", "must be a whole number"),
+        (CellSpec(labels=LABELS), "cow", "must be one of 'cat', 'dog', 'owl'"),
+        (CellSpec(labels=LABELS, separator=" "), "cat cow", "'cow' is no label; choose from 'cat', 'dog', 'owl'"),
+        (CellSpec(labels=LABELS, separator=" "), "cat cat", "must name a label once only"),
+        (CellSpec(labels=LABELS, separator=" ", least=2), "cat", "must name at least 2 of 'cat', 'dog', 'owl'"),
+        (CellSpec(labels=LABELS, separator=" ", most=1), "cat owl", "must name at most 1 labels"),
+        (CellSpec(alphabet="AB", least=1, most=3), "AxB", "holds 'x'; the alphabet is AB"),
+        (CellSpec(alphabet="AB", least=1, most=3), "ABBA", "has 4 characters, not 1 to 3"),
+        (CellSpec(alphabet="AB", least=2, most=2), "ABA", "has 3 characters, not 2"),
+    ],
+)
+def test_what_is_said_of_a_cell(spec, cell, fault):
+    """The reason, and what would do."""
+    assert spec.fault(cell) == fault
+
+
+def test_where_a_file_goes_wrong(tmp_path):
+    """The number of the line, counted as an editor does, and no more of it than 80 characters."""
+    sample = pd.DataFrame({"id": ["a", "b", "c"], "p": "0.5"})
+    specs, path = {"p": CellSpec(low=0, high=1)}, tmp_path / "s.csv"
+    for content, message in (
+        ("id,p\na,0.5\nb,7\nc,0.5\n", "s: line 3: 'b,7': p must be in [0, 1]"),
+        ("id,q\na,0.5\n", "s: line 1: 'id,q': the header must be id,p"),
+        ("id,p\na,0.5\n\nc,0.5\n", "s: line 3: it is empty"),
+        ("id,p\na,0.5,1\nb,1\nc,1\n", "s: line 2: 'a,0.5,1': 3 cells, where the header has 2"),
+        ("id,p\na,1\nc,1\nb,1\n", "s: line 3: 'c,1': the sample submission has 'b' here; keep its order"),
+        ("id,p\na,1\nb,1\nb,1\n", "s: line 4: 'b,1': this id has a line already"),
+        ("id,p\na,1\nz,1\nc,1\n", "s: line 3: 'z,1': this id is not in the sample submission"),
+        ("id,p\na,1\n", "s: line 2 is the last, and there is no line for id 'b', 'c'"),
+        ("id,p\n", "s: line 1 is the last, and there is no line for id 'a', 'b', 'c'"),
+        ("id,p\na,1\nb,\x01\n", "s: line 3: it holds the control character '\\x01'"),
+        ("id,p\na,1\nb,1\nc,1", "s: line 4: 'c,1': does not end; the file is empty or cut short"),
+        (f"id,p\na,{'9' * 79}\nb,1\nc,1\n", f"s: line 2: 'a,{'9' * 78}...': p must be in [0, 1]"),
+        (f"id,p\na,{'9' * 78}\nb,1\nc,1\n", f"s: line 2: 'a,{'9' * 78}': p must be in [0, 1]"),
+    ):
+        path.write_text(content)
+        with pytest.raises(PodiumError) as error:
+            check(path, sample, specs, "s")
+        assert str(error.value).startswith(message)
+    path.write_bytes(b"id,p\na,1\nb,\xff\nc,1\n")
+    with pytest.raises(PodiumError, match=r"^s: line 3: not UTF-8 text \(byte 0xff\)$"):
+        check(path, sample, specs, "s")

@@ -6,6 +6,7 @@ import pytest
 from podium import metrics, plugins
 from podium.contracts import models
 from podium.ensembles import EnsembleObjective
+from podium.errors import PodiumError
 from podium.tasks import binary, multiclass
 
 METRIC = metrics.METRICS["log_loss"]
@@ -127,3 +128,39 @@ def test_the_mean_is_the_mean():
     y, members, _ = make_bank()
     blend = plugins.make("ensembles", "mean", {}, "here", "method").fit(members, y, loss=make_loss(1), seed=0)
     np.testing.assert_allclose(blend.predict(members), members.mean(axis=0), atol=1e-7)
+
+
+def test_each_fold_s_blend_is_fitted_on_the_other_rows_with_their_weights(ensemble):
+    """The very blend of these rows alone, in each repeat."""
+    y, members, folds = make_bank(n=90)
+    weight = np.random.default_rng(1).uniform(0.1, 3, 90)
+    task = binary.Task(target="x")
+    loss = EnsembleObjective(lambda y, p, w: METRIC.loss(y, p, task, w), metric="log_loss", weight=weight)
+    fitted = ensemble.fit_folds(members, y, folds, loss=loss, seed=0)
+    assert set(fitted) == {(repeat, fold) for repeat in (0, 1) for fold in range(4)}
+    for repeat, fold in ((0, 1), (1, 3)):
+        rest = np.flatnonzero(folds[:, repeat] != fold)
+        alone = EnsembleObjective(loss.score, metric="log_loss", weight=weight[rest])
+        expected = ensemble.fit(members[:, rest], y[rest], loss=alone, seed=0).predict(members)
+        np.testing.assert_array_equal(fitted[repeat, fold].predict(members), expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "good", "bad"),
+    [
+        ("hill_climb", "rounds", [1, 500], [0]),
+        ("hill_climb", "best", [1, None], [0]),
+        ("hill_climb", "bags", [1, 20], [0]),
+        ("hill_climb", "fraction", [0.01, 1.0], [0.0, 1.01]),
+        ("stack", "C", [1e-9, 5.0], [0.0, -1.0]),
+        ("stack", "trees", [1], [0]),
+        ("weighted", "precision", [1e-9, 0.99], [0.0, 1.0]),
+    ],
+)
+def test_bounds_of_settings(name, key, good, bad):
+    """Each end of a range belongs to it or does not."""
+    for value in good:
+        assert getattr(plugins.make("ensembles", name, {key: value}, "here", "method"), key) == value
+    for value in bad:
+        with pytest.raises(PodiumError, match=key):
+            plugins.make("ensembles", name, {key: value}, "here", "method")

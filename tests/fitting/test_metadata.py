@@ -182,3 +182,27 @@ def test_a_member_s_models_and_columns_are_all_that_new_rows_need(rows, tmp_path
 def test_names_of_the_rows_table():
     """Without the prefix that keeps them apart from the table's own."""
     assert metadata.names(pd.DataFrame(columns=["row_id", "meta_age", "y"])) == ["age"]
+
+
+@pytest.mark.parametrize(("n", "encoding"), [(50, "onehot"), (51, "target")])
+def test_fifty_categories_are_one_hot(n, encoding):
+    """One more, and the mean target stands for them."""
+    rows = pd.DataFrame({"row_id": [str(k) for k in range(n)], "split": "train", "meta_x": [f"c{k}" for k in range(n)]})
+    (column,) = columns_of(rows, choice=True)
+    assert column.encoding == encoding
+    assert len(column.categories) == n
+
+
+def test_mean_targets_by_hand():
+    """A category's weighted mean, drawn to that of all rows by ten rows; an unknown category gets the latter."""
+    column = MetadataColumn("x", "target", ("a", "b"))
+    cells, targets = np.array([[0.0], [0.0], [1.0]], np.float32), np.array([[1.0, 0.0], [0.0, 2.0], [4.0, 4.0]])
+    weight = np.array([1.0, 3.0, 2.0])
+    data = Training(targets[:, 0], targets, np.arange(3), weight, seed=0, is_value=True)
+    step, encoded = fit_encoder([column], 0, cells, data)
+    prior = (targets * weight[:, None]).sum(axis=0) / 6
+    expected = [(targets[:2] * weight[:2, None]).sum(axis=0) + 10 * prior, 2 * targets[2] + 10 * prior, prior]
+    expected = np.array([expected[0] / 14, expected[1] / 12, prior])
+    np.testing.assert_allclose(step.predict(np.array([[0.0], [1.0], [7.0]])), expected, rtol=1e-6)
+    assert encoded.shape == (3, 2)
+    assert not np.allclose(encoded, expected[[0, 0, 1]])

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from podium.errors import PodiumError
 from podium.splits import folds
@@ -86,6 +87,18 @@ def test_rare_labels_are_spread():
     assert (counts["y_3"] == 2).all()
     assert (counts.max() - counts.min()).max() <= 3
     assert np.ptp(np.bincount(table["fold"])) <= 2
+
+
+def test_rows_without_any_label_are_spread():
+    """Ten of five hundred: two in each fold, in the folds of a head within its training rows too."""
+    y = np.eye(3)[np.arange(500) % 3].astype(int)
+    bare = np.random.default_rng(0).choice(500, 10, replace=False)
+    y[bare] = 0
+    rows = rows_of(y)
+    fold = folds.make(rows, "multilabel", 5, seed=0).matrix(rows["row_id"])[:, 0]
+    assert np.bincount(fold[bare]).tolist() == [2] * 5
+    part = folds.inner(y, np.arange(500), 5, seed=0, is_value=False)
+    assert np.bincount(part[bare]).tolist() == [2] * 5
 
 
 def test_a_regression_target_is_binned():
@@ -250,3 +263,16 @@ def test_rows_of_weight_0_are_predicted_and_not_trained_on():
     assert sum("r0003" in split.valid for split in found) == 1
     assert not any("r0003" in split.train for split in found)
     assert "r0003" not in folds.full(rows)
+
+
+@pytest.mark.parametrize(
+    ("key", "good", "bad"),
+    [("k", [2, 100], [1]), ("repeats", [1, 9], [0]), ("near_duplicates", [0, 64, None], [-1, 65])],
+)
+def test_bounds_of_settings(key, good, bad):
+    """Two folds are the fewest; no bits at all are a distance, too."""
+    for value in good:
+        assert getattr(folds.Folds(**{key: value}), key) == value
+    for value in bad:
+        with pytest.raises(ValidationError, match=key):
+            folds.Folds(**{key: value})

@@ -1,8 +1,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 
-from podium.splits.sampling import choose, strata
+from podium.splits.sampling import Holdout, choose, strata
 
 IDS = pd.Series([f"row{n:04d}" for n in range(1000)])
 STRATUM = pd.Series(["a"] * 700 + ["b"] * 250 + ["c"] * 50)
@@ -52,3 +53,13 @@ def test_strata_combine_columns_and_bin_many_numbers():
     assert strata(frame[["score"]]).value_counts().tolist() == [100] * 10
     assert strata(frame).nunique() == 20
     assert strata(frame.assign(score=frame["score"].astype(str))).nunique() == 20
+
+
+@pytest.mark.parametrize(("fraction", "fits"), [(0.001, True), (0.999, True), (0.0, False), (1.0, False), (1.5, False)])
+def test_a_holdout_is_a_part(fraction, fits):
+    """Neither nothing nor all."""
+    if fits:
+        assert Holdout(fraction=fraction).fraction == fraction
+    else:
+        with pytest.raises(ValidationError, match="fraction"):
+            Holdout(fraction=fraction)
