@@ -70,6 +70,8 @@ class Finetune(Frozen):
     """Of the features, before the head."""
     ema: float | None = Field(None, gt=0, lt=1)
     """Momentum of the weights' moving average, which then predicts; null: the last weights do."""
+    soup: int = Field(1, ge=1)
+    """Epochs at the end whose weights are averaged; with `ema`, their moving averages are."""
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     """The probability that is taken from the label and spread over the others."""
     focal: float | None = Field(None, ge=1)
@@ -86,6 +88,8 @@ class Finetune(Frozen):
     """What makes masks of a pretrained network's maps: joined (`unet`) or added (`fpn`, lighter); null: no masks."""
     masks: MaskTraining = MaskTraining()
     """Crops, loss and tiles, of networks that end in masks."""
+    refit: Literal["folds", "full"] = "folds"
+    """Test rows are predicted by the mean of the folds' networks, or by one network of all rows."""
     features: bool = False
     """Whether the networks' features of all rows are kept, for heads of members and fusions."""
 
@@ -98,4 +102,8 @@ class Finetune(Frozen):
     def _enough_epochs(self) -> Self:
         if self.epochs < (self.head_epochs or 0) + len(self.unfreeze):
             raise ValueError(f"`epochs`: {self.epochs} are too few for the warm-up and each phase of `unfreeze`")
+        if self.soup > 1 and self.patience is not None:
+            raise ValueError("`soup`: `patience` keeps the best epoch, so there is none to average; leave one out")
+        if self.soup > self.epochs:
+            raise ValueError(f"`soup`: {self.soup} are more than the {self.epochs} epochs")
         return self
