@@ -201,6 +201,9 @@ STUDENT_MISTAKES = [
     ({"member": HEAD | {"C": -1}}, r"students\.pupil\.member\.C"),
     ({"member": {"head": "logistic"}}, r"students\.pupil\.member\.backbone: this key is required"),
     ({"finetune": NETWORK | {"features": True}}, r"pupil\.finetune\.features: leave it out: a student keeps none"),
+    ({"finetune": NETWORK | {"refit": "full"}}, r"pupil\.finetune\.refit: leave it out: a student has a teacher"),
+    ({"finetune": NETWORK | {"soup": 3, "patience": 2}}, r"pupil\.finetune: `soup`: `patience` keeps the best epoch"),
+    ({"member": {"backbone": "lite0", "head": "gru"}}, r"heads that take each image of a row neither teach nor learn"),
     ({"finetune": NETWORK | {"epochs": 0}}, r"students\.pupil\.finetune\.epochs"),
     ({"finetune": {"network": "none"}}, r"students\.pupil\.finetune\.network: unknown network 'none'"),
     (
@@ -223,6 +226,18 @@ def test_a_mistake_in_a_student_is_one_clear_line(here, student, message):
         config.load()
 
 
+def test_a_student_learns_from_test_rows_in_the_views_that_they_have(here):
+    """A head is trained on `views.train`, which test rows need not have; a network makes its own."""
+    edit("params.yaml", ["views"], {"train": ["identity", "hflip"], "test": ["identity"]})
+    edit("params.yaml", ["students"], {"pupil": {"member": HEAD}})
+    with pytest.raises(PodiumError, match=r"pupil\.splits: test rows have no view hflip, which heads are trained on"):
+        config.load()
+    edit("params.yaml", ["students", "pupil", "splits"], ["extra"])
+    config.load()
+    edit("params.yaml", ["students"], {"pupil": {"finetune": NETWORK}})
+    config.load()
+
+
 def test_a_student_and_its_teachers(here):
     """All that is fitted here, unless some are named; its folders lie apart from theirs."""
     edit("params.yaml", ["finetunes"], {"tuned": NETWORK})
@@ -237,6 +252,19 @@ def test_a_student_and_its_teachers(here):
     assert params.predictions("pupil").parts[0] == params.fitted("net").parts[0] == "students"
     edit("params.yaml", ["students"], {"tuned": {"member": HEAD}})
     with pytest.raises(PodiumError, match=r"students\.tuned: finetunes has this name already"):
+        config.load()
+
+
+def test_heads_that_take_each_image_are_members_alone(here):
+    """Of one backbone, and without metadata."""
+    message = "it takes each image of a row, of one backbone and without metadata"
+    edit("params.yaml", ["members", "bag"], {"backbone": "lite0", "head": "attention", "metadata": True})
+    with pytest.raises(PodiumError, match=rf"members\.bag\.head: {message}"):
+        config.load()
+    edit("params.yaml", ["members", "bag"], {"backbone": "lite0", "head": "attention"})
+    config.load()
+    edit("params.yaml", ["fusions", "bags"], {"backbones": ["lite0", "lite1"], "head": "gru"})
+    with pytest.raises(PodiumError, match=rf"fusions\.bags\.head: {message}"):
         config.load()
 
 

@@ -323,8 +323,16 @@ def _check_learner(student: Student, params: Params, where: str) -> None:
         for key, plain in (("refit", student.member.head.refit != "full"), ("select", student.member.select == "all")):
             if not plain:
                 raise PodiumError(f"{where}.member.{key}: leave it out: a student has a teacher for each fold alone")
+        lacking = [view for view in params.views.train if view not in params.views.test]
+        if lacking and "test" in student.splits:
+            raise PodiumError(
+                f"{where}.splits: test rows have no view {lacking[0]}, which heads are trained on; add it to"
+                " views.test, or leave test rows out"
+            )
     if student.finetune is not None and student.finetune.features:
         raise PodiumError(f"{where}.finetune.features: leave it out: a student keeps none")
+    if student.finetune is not None and student.finetune.refit == "full":
+        raise PodiumError(f"{where}.finetune.refit: leave it out: a student has a teacher for each fold alone")
 
 
 def _check_student(student: Student, task: Task, where: str) -> None:
@@ -349,6 +357,8 @@ def _check_task(finetune: Finetune, task: Task, where: str) -> None:
         if getattr(finetune, key) != unset and not isinstance(task, ExclusiveTask):
             raise PodiumError(f"{where}.{key}: it is for binary and multiclass tasks; the competition's is {task.kind}")
     _check_boxes(finetune, task, where)
+    if finetune.refit == "full" and not (isinstance(task, VectorTask) or task.kind == "boxes"):
+        raise PodiumError(f"{where}.refit: it is for classes, values and boxes; the competition's task is {task.kind}")
     encoder = find_encoder(finetune, where)
     if encoder.gives == "steps" and task.predictions.kind != "sequences":
         raise PodiumError(f"{where}.network: {finetune.network} reads text; the competition's task is {task.kind}")

@@ -130,6 +130,26 @@ def test_a_network_learns_from_none_of_its_own_fold(given):
     assert not same[table["fold"] != 1].any()
 
 
+def test_test_rows_by_one_network_of_all_rows(given):
+    """Out of fold nothing changes, to the bit; the folds' networks are not trained again."""
+    finetune.run(make_config(epochs=2), "tiny")
+    before = Scores.read(paths.predictions("toy", "tiny")).table().set_index("row_id")["p_0"]
+    done = finetune.run(make_config(epochs=2, refit="full"), "tiny")
+    assert done["networks trained"] == 1
+    work = work_of(epochs=2, refit="full")
+    assert work.everyone.split.train.tolist() == sorted(given.loc[given["split"] == "train", "row_id"])
+    after = Scores.read(paths.predictions("toy", "tiny")).table().set_index("row_id")["p_0"]
+    is_test = given.set_index("row_id")["split"].eq("test")[after.index]
+    assert (before == after)[~is_test].all()
+    assert not (before == after)[is_test].any()
+    folder = paths.models("toy", "tiny")
+    assert models.that_predict(folder) == ["full"]
+    ids = after.index[is_test].to_numpy(object)
+    asked = work.everyone.asked(ids, ("identity", "hflip"), None, models.load(folder, "full"))
+    np.testing.assert_allclose(after[ids], asked[:, 0], rtol=1e-6)
+    assert set(pd.read_csv(paths.finetune("toy", "tiny", "csv"))["fold"]) == {-1, 0, 1, 2}
+
+
 def test_a_network_teaches_another_what_it_says_of_test_rows(given):
     """Labels of one fold reach neither the lessons nor the predictions of that fold, over two rounds, to the bit."""
     tables = []

@@ -12,6 +12,7 @@ import pytest
 
 from podium.errors import PodiumError
 from podium.storage import checkpoints
+from podium.training import loop
 from podium.training.loop import final, train
 
 pytestmark = pytest.mark.keras
@@ -79,6 +80,49 @@ def test_a_killed_run_ends_with_the_same_bytes(tmp_path):
     whole, resumed = (checkpoints.load(final(tmp_path / name))[0] for name in ("whole", "killed"))
     assert {name: array.tobytes() for name, array in resumed.items()} == {
         name: array.tobytes() for name, array in whole.items()
+    }
+
+
+@pytest.mark.parametrize("ema", [None, 0.9])
+def test_the_last_epochs_are_averaged(trained, monkeypatch, ema):
+    """The weights are the mean of those after each of the last three epochs, or of their moving averages then."""
+    after = []
+    save = loop._save
+
+    def watched(path, model, progress):
+        with model.averaged():
+            after.append(model.arrays())
+        save(path, model, progress)
+
+    monkeypatch.setattr(loop, "_save", watched)
+    model, _ = trained(soup=3, ema=ema, schedule="constant", warmup_fraction=0)
+    mean = {name: np.mean([one[name] for one in after[-3:]], axis=0) for name in after[0]}
+    weights = [name for name, array in model.arrays().items() if np.issubdtype(array.dtype, np.floating)]
+    assert weights
+    for name in weights:
+        np.testing.assert_allclose(model.arrays()[name], mean[name], rtol=1e-4, atol=1e-6)
+    assert not all(np.allclose(mean[name], after[-1][name], rtol=1e-3) for name in weights)
+
+
+def test_an_average_goes_on_where_it_was_killed(trained, job, monkeypatch):
+    """After the first of the epochs that are averaged; the bytes at the end are the same."""
+    whole, _ = trained(soup=3, folder="whole")
+    save, n_saved = loop._save, 0
+
+    def killed(path, model, progress):
+        nonlocal n_saved
+        save(path, model, progress)
+        n_saved += 1
+        if n_saved == 5:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "_save", killed)
+    with pytest.raises(KeyboardInterrupt):
+        trained(soup=3, folder="killed")
+    resumed, _ = trained(soup=3, folder="killed")
+    assert n_saved == 6
+    assert {name: a.tobytes() for name, a in resumed.arrays().items()} == {
+        name: a.tobytes() for name, a in whole.arrays().items()
     }
 
 

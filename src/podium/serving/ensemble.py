@@ -31,10 +31,10 @@ from podium.training.finetuning import fingerprint
 
 @dataclass(frozen=True)
 class Trained:
-    """A network trained here: its encoder, and the weights and the head of each fold."""
+    """A network trained here: its encoder, and the weights and the head of each fold, or of all rows."""
 
     encoder: Encoder
-    folds: tuple[Any, ...]  # of podium.training.trained.TrainedNetwork
+    folds: tuple[Any, ...]  # of podium.training.trained.TrainedNetwork; the one of all rows, where that predicts
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Ensemble:
         if name in params.finetunes:
             folder = paths.models(params.competition, name)
             encoder = find_encoder(params.finetunes[name], f"{paths.PARAMS}: finetunes.{name}")
-            return Trained(encoder, tuple(models.load(folder, fold) for fold in models.folds(folder)))
+            return Trained(encoder, tuple(models.load(folder, one) for one in models.that_predict(folder)))
         return resolve_auto(params.backbones[name], f"{paths.PARAMS}: backbones.{name}")
 
     def predictor(self, start: Callable[["Ensemble", str], Network]) -> Predictor:
@@ -185,7 +185,7 @@ def _is_oblong(config: Config, name: str) -> bool:
 def _member(config: Config, name: str) -> Member:
     folder = config.params.fitted(name)
     if name in config.params.finetunes:
-        heads = tuple(models.load(folder, fold) for fold in models.folds(folder))
+        heads = tuple(models.load(folder, one) for one in models.that_predict(folder))
         return Member((name,), heads, is_network=True)
     about = _about(config, name)
     loaded = tuple(models.load(folder, one) for one in models.that_predict(folder))

@@ -22,7 +22,7 @@ def run(config: Config, name: str) -> dict[str, int]:
     uses.note(competition, [fingerprint(finetuning.encoder), resizing(finetuning.encoder)])
     with atomic(paths.finetune(competition, name, "png")) as temporary:
         temporary.write_bytes(finetuning.encoder.spec.augment.contact_sheet(finetuning.samples(_SHOWN), seed=0))
-    n_models = len(finetuning.models)
+    n_models = len(finetuning.networks)
     n_trained = n_rows = 0
     context = partial(_read, config, name) if pool.n_workers() > 1 else lambda: finetuning
     for has_trained, n_computed in pool.run(context, partial(_complete, name=name, views=views), range(n_models)):
@@ -55,7 +55,7 @@ def _read(config: Config, name: str) -> Finetuning:
 
 def _complete(finetuning: Finetuning, n: int, name: str, views: Sequence[str]) -> tuple[bool, int]:
     """Return whether a model had to be trained, and the number of rows that were computed."""
-    model = finetuning.models[n]
-    with Progress(f"{name} {n + 1}/{len(finetuning.models)}") as progress:
+    model = finetuning.networks[n]
+    with Progress(f"{name} {n + 1}/{len(finetuning.networks)}") as progress:
         n_rows = model.complete(finetuning.wanted(model, views), progress)
     return progress.has_moved, n_rows

@@ -33,9 +33,10 @@ class Members:
 
     def inputs(self, student: Student) -> FitInputs:
         """Return the features of all rows, in the views to train on and in those to predict from."""
-        everyone = ("train", "extra", "test")
+        learns_test = student.member is not None and "test" in student.splits
+        trained = ("train", "extra", "test") if learns_test else ("train", "extra")
         backbones = student.backbones(self.heads, self.finetunes)
-        return FitInputs.read(self.competition, backbones, self.views, everyone, everyone)
+        return FitInputs.read(self.competition, backbones, self.views, ("train", "extra", "test"), trained)
 
     def read(self, name: str, student: Student, inputs: FitInputs) -> Teachers:
         """Return the teachers of the student of this name; raises PodiumError for one that may have seen a fold."""

@@ -76,8 +76,8 @@ class NetworkStudent:
 
         def learn(split: Split, lesson: Lesson, number: int) -> np.ndarray:
             model = FoldModel(replace(self.finetuning, lessons=lambda _: lesson), split)
-            progress = Progress(f"{self.name} {model.name}, round {number}")
-            return model.asked(asked, self.views, progress)
+            with Progress(f"{self.name} {model.name}, round {number}") as progress:
+                return model.asked(asked, self.views, progress)
 
         return learn
 

@@ -76,7 +76,8 @@ class NetworkTeacher(Teacher):
         """See Teacher."""
         name = of_fold(split.repeat, split.fold)
         [model] = [model for model in self.finetuning.models if model.name == name]
-        return model.asked(ids, self.views, Progress(f"teacher {name}"), models.load(self.folder, name))
+        with Progress(f"teacher {name}") as progress:
+            return model.asked(ids, self.views, progress, models.load(self.folder, name))
 
 
 @dataclass(frozen=True)

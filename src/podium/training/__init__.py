@@ -71,6 +71,8 @@ class Finetune(Frozen):
     """Of the features, before the head."""
     ema: float | None = Field(None, gt=0, lt=1)
     """Momentum of the weights' moving average, which then predicts; null: the last weights do."""
+    soup: int = Field(1, ge=1)
+    """Epochs at the end whose weights are averaged; with `ema`, their moving averages are."""
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     """The probability that is taken from the label and spread over the others."""
     focal: float | None = Field(None, ge=1)
@@ -90,7 +92,7 @@ class Finetune(Frozen):
     boxes: Detection | None = None
     """The end of a network that finds boxes, where it is not the usual one."""
     refit: Literal["folds", "full"] = "folds"
-    """Who predicts test rows: the networks of all folds, or one more that is trained on all rows."""
+    """Test rows are predicted by the mean of the folds' networks, or by one network of all rows."""
     features: bool = False
     """Whether the networks' features of all rows are kept, for heads of members and fusions."""
 
@@ -103,6 +105,8 @@ class Finetune(Frozen):
     def _enough_epochs(self) -> Self:
         if self.epochs < (self.head_epochs or 0) + len(self.unfreeze):
             raise ValueError(f"`epochs`: {self.epochs} are too few for the warm-up and each phase of `unfreeze`")
-        if self.refit == "full" and self.features:
-            raise ValueError("`features`: leave it out: with `refit: full`, no network describes all rows")
+        if self.soup > 1 and self.patience is not None:
+            raise ValueError("`soup`: `patience` keeps the best epoch, so there is none to average; leave one out")
+        if self.soup > self.epochs:
+            raise ValueError(f"`soup`: {self.soup} are more than the {self.epochs} epochs")
         return self

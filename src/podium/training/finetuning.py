@@ -18,7 +18,7 @@ import pandas as pd
 from podium import paths, plugins
 from podium.contracts import features, models
 from podium.contracts.dataset import Dataset
-from podium.contracts.folds import FoldTable
+from podium.contracts.folds import ALWAYS, FoldTable
 from podium.contracts.models import Fitted
 from podium.contracts.predictions import Predictions
 from podium.contracts.steps import predict
@@ -31,7 +31,6 @@ from podium.imaging.images import Reader, UnreadableImageError
 from podium.imaging.views import apply
 from podium.pool import n_threads
 from podium.splits import folds
-from podium.splits.folds import Split
 from podium.storage import checkpoints
 from podium.storage.files import atomic, atomic_folder, write_json
 from podium.storage.rowcache import DESCRIPTION, RowCache, row_key
@@ -50,8 +49,6 @@ METHOD = 1  # counts the changes of training and augmentation that changed what 
 # Described apart, or of no effect on the weights: heads may be added without training anew.
 _NOT_TRAINING = {"network", "resize", "precision", "pooling", "layers", "augment", "features", "frozen_engine", "refit"}
 _OF_MASKS = {"decoder", "masks"}
-ALL_ROWS = -1  # the fold of a network that is trained on all rows,
-_ALL_ROWS_SEED = 2**20  # and what stands for it in its seed
 
 
 @dataclass(frozen=True)
@@ -117,32 +114,48 @@ class Finetuning:
 
     @cached_property
     def models(self) -> tuple["FoldModel", ...]:
-        """Return each fold's model, by (repeat, fold), trained or not; with `refit: full`, then that of all rows."""
+        """Return each fold's model, by (repeat, fold), trained or not."""
         readable = self.rows[self.rows["row_id"].isin(self.images["row_id"])]
-        splits = list(folds.splits(self.fold_table, readable))
-        if self.encoder.spec.refit == "full":
-            splits.append(Split(0, ALL_ROWS, folds.full(readable), np.array([], object)))
-        return tuple(FoldModel(self, split) for split in splits)
+        return tuple(FoldModel(self, split) for split in folds.splits(self.fold_table, readable))
+
+    @cached_property
+    def everyone(self) -> "FoldModel | None":
+        """Return the model of all rows, trained or not, where it predicts the test rows in the folds' place."""
+        if self.encoder.spec.refit != "full":
+            return None
+        readable = self.rows[self.rows["row_id"].isin(self.images["row_id"])]
+        return FoldModel(self, folds.Split(0, ALWAYS, folds.full(readable), np.array([], object)))
+
+    @property
+    def networks(self) -> tuple["FoldModel", ...]:
+        """Return all models: the folds', then the one of all rows, if there is one."""
+        return (*self.models, self.everyone) if self.everyone else self.models
 
     def predictions(self, views: Sequence[str], networks: Sequence[Fitted]) -> Predictions:
-        """Return the predictions by the models' saved networks: of a train row by models that did not see it.
+        """Return the predictions by the models' saved `networks`: of a train row by models that did not see it.
 
         Every prediction is of the row's images and these views; a train row's also of all repeats, a test row's of
-        all models, or of the one of all rows where there is one.
+        all folds, or by the model of all rows.
         """
-        plan = self.plan[self.plan["view"].isin(views)]
-        asked = [(model, plan[self._is_asked(model)[plan.index]]) for model in self.models]
+        asked = [(model, self.plan[self._is_asked(model, views)]) for model in self.networks]
         return self.problem.predictions(asked, networks)
+
+    def _is_asked(self, model: "FoldModel", views: Sequence[str]) -> pd.Series:
+        """Return which lines of the plan a model predicts."""
+        asked = self.plan["row_id"].isin(model.split.valid)
+        if self.everyone in (None, model):
+            asked |= self.plan["split"] == "test"
+        return asked & self.plan["view"].isin(views)
 
     def save(self, folder: Path) -> list[TrainedNetwork]:
         """Write every fold's network, and return them as they were saved."""
         with atomic_folder(folder) as temporary:
-            for model in self.models:
+            for model in self.networks:
                 models.save(model.trained, temporary, model.name)
             facts = {**describe(self.encoder), "labels": self.labels, "shape": list(self.encoder.shape)}
             facts["folds"] = self.fold_table.digest
             write_json(facts, temporary / "about.json")
-        return [models.load(folder, model.name) for model in self.models]
+        return [models.load(folder, model.name) for model in self.networks]
 
     def samples(self, n: int) -> np.ndarray:
         """Return some of the training images; of those that are trained on in crops, the middle."""
@@ -173,22 +186,15 @@ class Finetuning:
 
     def wanted(self, model: "FoldModel", views: Sequence[str]) -> pd.DataFrame:
         """Return the lines of the plan that a model's encoder is asked for: to be described, or to be predicted."""
-        is_described = self.plan.index.isin(self.described.index)
-        wanted: pd.DataFrame = self.plan[is_described | (self._is_asked(model) & self.plan["view"].isin(views))]
+        is_described = self.plan.index.isin(self.described.index) & (model is not self.everyone)
+        wanted: pd.DataFrame = self.plan[is_described | self._is_asked(model, views)]
         return wanted
 
-    def _is_asked(self, model: "FoldModel") -> pd.Series:
-        """Return which lines of the plan are of rows that a model predicts: its own fold's, and test rows."""
-        asked: pd.Series = self.plan["row_id"].isin(model.split.valid)
-        if self.encoder.spec.refit == "folds" or model.split.fold == ALL_ROWS:
-            asked |= self.plan["split"] == "test"
-        return asked
-
     def curves(self) -> pd.DataFrame:
-        """Return a line per model and epoch: repeat, fold, epoch, phase, loss, valid_loss, metric."""
+        """Return a line per model and epoch: repeat, fold (-1: all rows), epoch, phase, loss, valid_loss, metric."""
         lines = [
             {"repeat": model.split.repeat, "fold": model.split.fold, **line}
-            for model in self.models
+            for model in self.networks
             for line in model.kept[1]["curve"]
         ]
         first = ["repeat", "fold", "epoch", "phase", "loss", "valid_loss"]
@@ -199,7 +205,7 @@ class Finetuning:
     @property
     def fingerprint(self) -> str:
         """Return a name for all models: 32 hexadecimal digits."""
-        return hashlib.sha256(" ".join(model.key for model in self.models).encode()).hexdigest()[:32]
+        return hashlib.sha256(" ".join(model.key for model in self.networks).encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,15 +218,15 @@ class FoldModel:
     @property
     def name(self) -> str:
         """Return what its saved network is called."""
-        if self.split.fold == ALL_ROWS:
+        if self.split.fold == ALWAYS:
             return models.FULL
         return models.of_fold(self.split.repeat, self.split.fold)
 
     @cached_property
     def seed(self) -> int:
         """Return the only source of randomness."""
-        fold = _ALL_ROWS_SEED if self.split.fold == ALL_ROWS else self.split.fold
-        return folds.seed_of(self.finetuning.seed, self.finetuning.encoder.spec.seed, self.split.repeat, fold)
+        which = () if self.split.fold == ALWAYS else (self.split.repeat, self.split.fold)
+        return folds.seed_of(self.finetuning.seed, self.finetuning.encoder.spec.seed, *which)
 
     @cached_property
     def examples(self) -> tuple[Examples, Examples | None, Mapping[str, float]]:
@@ -350,10 +356,9 @@ class FoldModel:
 def describe(encoder: Encoder) -> dict[str, Any]:
     """Return all that changes a fold's numbers, but its rows and its seed; attributes of the features file."""
     settings = encoder.spec.model_dump(exclude=_NOT_TRAINING | (set() if encoder.gives == "maps" else _OF_MASKS))
-    if settings["focal"] is None:
-        del settings["focal"]  # networks from before there was such a choice keep their names
-    if settings["boxes"] is None:
-        del settings["boxes"]  # as above
+    for key, unset in (("focal", None), ("soup", 1), ("boxes", None)):
+        if settings[key] == unset:
+            del settings[key]  # networks from before there was such a choice keep their names
     names = {kind: name for name, kind in OPERATIONS.items()}
     augment = [{names[type(one)]: one.model_dump()} for one in encoder.spec.augment.operations]
     frozen, finds = frozen_engine(encoder), fastest(encoder) if encoder.has_pyramid else None

@@ -57,6 +57,8 @@ class _Progress:
     curve: tuple[Line, ...] = ()
     best: Arrays = field(default_factory=dict)  # the network's state at the least loss of the judging images
     best_epoch: int = 0
+    soup: Arrays = field(default_factory=dict)  # the mean state after the last epochs, as far as they are over
+    n_soup: int = 0
 
     @property
     def epoch(self) -> int:
@@ -71,6 +73,15 @@ class _Progress:
         if loss is None or (self.best and loss >= self.curve[self.best_epoch - 1]["valid_loss"]):
             return replace(self, curve=curve)
         return _Progress(curve, state, len(curve))
+
+    def stirred(self, state: Arrays) -> "_Progress":
+        """Return the progress with one more epoch's state in the mean; what is no weight is the last one's."""
+        n, soup = self.n_soup + 1, {}
+        for name, array in state.items():
+            before = self.soup.get(name, array)
+            is_weight = np.issubdtype(array.dtype, np.floating)
+            soup[name] = (before + (array - before) / n).astype(array.dtype) if is_weight else array
+        return replace(self, soup=soup, n_soup=n)
 
 
 def final(folder: Path) -> Path:
@@ -106,11 +117,14 @@ def train(job: Job, watch: Watch) -> Model:
         while progress.epoch < phase.epochs.stop and not progress.is_over(spec.patience):
             line = _epoch(job, model, phase, progress.epoch, watch, maps)
             progress = _validate(job, model, progress, line)
+            if spec.soup > 1 and progress.epoch > spec.epochs - spec.soup:
+                with model.averaged():
+                    progress = progress.stirred(model.arrays())
             if progress.epoch == phase.epochs.stop:
                 model.apply_ema()
             _save(last, model, progress)
-    if progress.best:
-        model.restore(progress.best)
+    if progress.best or progress.soup:
+        model.restore(progress.best or progress.soup)
     arrays = {**model.arrays(), **model.output.final()}
     checkpoints.save(final(job.folder), arrays, {"curve": progress.curve, **job.facts})
     last.unlink(missing_ok=True)
@@ -169,9 +183,10 @@ def _validate(job: Job, model: Model, progress: _Progress, line: Line) -> _Progr
 
 
 def _save(path: Path, model: Model, progress: _Progress) -> None:
-    best = {f"best/{name}": array for name, array in progress.best.items()}
-    facts = {"curve": progress.curve, "best_epoch": progress.best_epoch}
-    checkpoints.save(path, {**model.arrays(), **model.optimizer_arrays(), **best}, facts)
+    kept = {f"best/{name}": array for name, array in progress.best.items()}
+    kept |= {f"soup/{name}": array for name, array in progress.soup.items()}
+    facts = {"curve": progress.curve, "best_epoch": progress.best_epoch, "n_soup": progress.n_soup}
+    checkpoints.save(path, {**model.arrays(), **model.optimizer_arrays(), **kept}, facts)
 
 
 def _load(path: Path) -> tuple[Arrays, _Progress]:
@@ -179,8 +194,11 @@ def _load(path: Path) -> tuple[Arrays, _Progress]:
     if found is None:
         return {}, _Progress()
     arrays, facts = found
-    best = {name.removeprefix("best/"): array for name, array in arrays.items() if name.startswith("best/")}
-    return arrays, _Progress(tuple(facts["curve"]), best, facts["best_epoch"])
+    best, soup = (
+        {name.removeprefix(kind): array for name, array in arrays.items() if name.startswith(kind)}
+        for kind in ("best/", "soup/")
+    )
+    return arrays, _Progress(tuple(facts["curve"]), best, facts["best_epoch"], soup, facts.get("n_soup", 0))
 
 
 def _is_out_of_memory(error: Exception) -> bool:
