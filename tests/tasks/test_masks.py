@@ -15,6 +15,7 @@ from podium.contracts.blends import WeightedSum
 from podium.contracts.dataset import Dataset
 from podium.contracts.masks import Masks
 from podium.errors import PodiumError
+from podium.layouts import mask_files
 from podium.tasks.masks import SAMPLED, Task
 
 WHERE = "c.yaml"
@@ -62,7 +63,7 @@ def encoded(task, folder):
     """Return what the task makes of the three rows and their files."""
     rows = pd.DataFrame({"id": list("abt"), "row_id": list("abt"), "split": ["train", "train", "test"]}, dtype="str")
     images = pd.DataFrame({"row_id": list("abt"), "source": [f"images/{name}.png" for name in "abt"]}, dtype="str")
-    return task.encode(task.read_files(rows, images, folder, WHERE), WHERE)
+    return task.encode(mask_files.with_masks(task, rows, images, folder, WHERE), WHERE)
 
 
 def truth(task, folder, ids):

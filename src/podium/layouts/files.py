@@ -6,9 +6,9 @@ import pandas as pd
 
 from podium.errors import PodiumError, preview
 from podium.frozen import Frozen
-from podium.imaging.templates import fill, matched
 from podium.layouts import Layout as Base
 from podium.layouts import Listing, listing
+from podium.layouts.templates import fill, matched
 from podium.storage.raw import Raw
 
 

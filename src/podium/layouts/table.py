@@ -8,9 +8,9 @@ from pydantic import model_validator
 
 from podium.errors import PodiumError, preview
 from podium.frozen import Frozen
-from podium.imaging.templates import fill, located
 from podium.layouts import Layout as Base
 from podium.layouts import Listing, listing
+from podium.layouts.templates import fill, located
 from podium.storage import csv_table
 from podium.storage.raw import Raw
 

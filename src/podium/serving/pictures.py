@@ -10,7 +10,7 @@ import pandas as pd
 
 from podium.errors import PodiumError, preview
 from podium.imaging.images import SUFFIXES, UnreadableImageError
-from podium.imaging.templates import fill
+from podium.layouts.templates import fill
 from podium.serving.runtime import Picture, Row, of_bytes
 from podium.storage import csv_table
 from podium.storage.archives import ZIPS

@@ -15,7 +15,7 @@ from podium.contracts.tables import HASHES, IMAGES, ROWS
 from podium.errors import PodiumError, preview
 from podium.imaging.duplicates import equal_pairs, joined_groups
 from podium.imaging.inspection import audit, nearest_files, open_images, unused_images
-from podium.layouts import Layout, Listing
+from podium.layouts import Layout, Listing, mask_files
 from podium.splits import sampling
 from podium.storage import csv_table
 from podium.storage.files import atomic_folder, write_json
@@ -27,7 +27,8 @@ def run(config: Config) -> None:
     name, competition = config.params.competition, config.competition
     raw, where, task = paths.raw(name), str(paths.competition(name)), config.competition.task
     listing = competition.layout.read(raw)
-    listing = replace(listing, rows=task.read_files(listing.rows, listing.images, raw, where))
+    if task.kind == "masks":  # targets that lie in files of their own
+        listing = replace(listing, rows=mask_files.with_masks(task, listing.rows, listing.images, raw, where))
     encoded = task.encode(listing.rows, where)
     rows = _rows(listing.rows, encoded, competition, where)
     is_known = rows[encoded.columns.columns].notna().all(axis=1)

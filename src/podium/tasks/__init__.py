@@ -50,13 +50,6 @@ class Task(Frozen):
         target = getattr(self, "target", None)
         return (*([target] if target else []), *getattr(self, "targets_of", ()))
 
-    def read_files(self, rows: pd.DataFrame, images: pd.DataFrame, raw: Path, where: str) -> pd.DataFrame:  # noqa: ARG002
-        """Return the layout's `rows`, with what files of their own say of targets; raises PodiumError as `encode` does.
-
-        `images` has row_id and source of each row's images, and `raw` is the folder of the competition's files.
-        """
-        return rows
-
     @abstractmethod
     def encode(self, rows: pd.DataFrame, where: str) -> Encoded:
         """Return the targets of the competition's own table, which is text; raises PodiumError opening with `where`."""

@@ -23,8 +23,7 @@ from podium.errors import PodiumError, preview
 from podium.frozen import Frozen
 from podium.metrics import Metric
 from podium.storage import csv_table
-from podium.tasks import Encoded, LossFn, mask_files
-from podium.tasks.mask_files import MaskImage, MaskTable
+from podium.tasks import Encoded, LossFn
 
 MASKS = Table(
     "masks",
@@ -43,6 +42,37 @@ _QUANTILES = np.linspace(0, 1, 11)  # of images' areas, that least areas are tri
 _BIN = 5  # training rows of a stratum, at least
 _MOST_BINS = 5
 _FILE, _SOLUTION = "masks.parquet", "solution.csv"
+
+
+class MaskImage(Frozen):
+    """A mask image for each row, or for each row and class where `source` holds `{label}`."""
+
+    source: str
+    """A template over the row's columns, such as `masks/{id}.png`; `{label}` stands for each class in turn."""
+    grays: dict[str, tuple[int, ...]] | None = None
+    """Class -> the gray values, or palette's numbers, of its pixels; null: all that is lighter than middle gray."""
+    background: tuple[int, ...] = (0,)
+    """The values of pixels of no class, beside `grays`: any other is a mistake."""
+
+    def check(self, labels: Sequence[str]) -> None:
+        """Raise ValueError where this cannot tell the classes apart."""
+        if self.grays is None and len(labels) > 1 and "{label}" not in self.source:
+            raise ValueError("`image.grays`: with several `labels` in one image it must say which gray values each has")
+        if self.grays is not None and set(self.grays) != set(labels):
+            raise ValueError(f"`image.grays`: its keys must be `labels`: {', '.join(labels)}")
+
+
+class MaskTable(Frozen):
+    """A table of run-length codes, a line for each row, or for each row and class."""
+
+    source: str
+    """A file or `archive#member`."""
+    id: str = "id"
+    """The row's id: a template over the table's columns, or one of them."""
+    runs: str = "rle_mask"
+    """The column of the run-length codes."""
+    label: str | None = None
+    """The column of the class; null: there is one class."""
 
 
 class RunLength(Frozen):
@@ -127,12 +157,11 @@ class Task(tasks.Task):
 
     # Targets
 
-    def read_files(self, rows: pd.DataFrame, images: pd.DataFrame, raw: Path, where: str) -> pd.DataFrame:
-        """See Task; adds `mask_shape` and `mask_0`, `mask_1`, ...: runs down the columns, missing where unknown."""
-        return mask_files.with_masks(self, rows, images, raw, where)
-
     def encode(self, rows: pd.DataFrame, where: str) -> Encoded:
-        """See Task; `y` tells empty masks, and larger from smaller ones by the class that has most pixels."""
+        """See Task, of rows as podium.layouts.mask_files gives them.
+
+        `y` tells empty masks from others, and larger from smaller ones by the class that has most pixels.
+        """
         if "mask_shape" not in rows.columns:
             raise PodiumError(f"{where}: task: masks need a layout whose rows have images")
         columns = [f"mask_{place}" for place in range(len(self.labels))]

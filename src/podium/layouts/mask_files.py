@@ -11,49 +11,19 @@ import pandas as pd
 
 from podium.contracts import rle
 from podium.errors import PodiumError, preview
-from podium.frozen import Frozen
 from podium.imaging.pixels import dimensions
-from podium.imaging.templates import fill, matched
+from podium.layouts.templates import fill, matched
 from podium.storage import csv_table
 from podium.storage.raw import Raw
 
 _DEPTHS = {"1": 1, "L": 255, "I;16": 65535, "I;16B": 65535, "I": 65535}  # a gray image's white, by Pillow's mode
 
 
-class MaskImage(Frozen):
-    """A mask image for each row, or for each row and class where `source` holds `{label}`."""
-
-    source: str
-    """A template over the row's columns, such as `masks/{id}.png`; `{label}` stands for each class in turn."""
-    grays: dict[str, tuple[int, ...]] | None = None
-    """Class -> the gray values, or palette's numbers, of its pixels; null: all that is lighter than middle gray."""
-    background: tuple[int, ...] = (0,)
-    """The values of pixels of no class, beside `grays`: any other is a mistake."""
-
-    def check(self, labels: Sequence[str]) -> None:
-        """Raise ValueError where this cannot tell the classes apart."""
-        if self.grays is None and len(labels) > 1 and "{label}" not in self.source:
-            raise ValueError("`image.grays`: with several `labels` in one image it must say which gray values each has")
-        if self.grays is not None and set(self.grays) != set(labels):
-            raise ValueError(f"`image.grays`: its keys must be `labels`: {', '.join(labels)}")
-
-
-class MaskTable(Frozen):
-    """A table of run-length codes, a line for each row, or for each row and class."""
-
-    source: str
-    """A file or `archive#member`."""
-    id: str = "id"
-    """The row's id: a template over the table's columns, or one of them."""
-    runs: str = "rle_mask"
-    """The column of the run-length codes."""
-    label: str | None = None
-    """The column of the class; null: there is one class."""
-
-
 def with_masks(task: Any, rows: pd.DataFrame, images: pd.DataFrame, folder: Path, where: str) -> pd.DataFrame:
     """Return `rows`, once each, with `mask_shape` and a column of runs for each class; missing where nothing is known.
 
+    `mask_shape` is height and width; `mask_0`, `mask_1`, ... are runs down the columns from pixel 1 on. `task` is a
+    podium.tasks.masks.Task, `images` has each row's source, and `folder` is that of the competition's files.
     Raises PodiumError naming the first row, and its file, that breaks what `task` says.
     """
     if images["row_id"].duplicated().any():
@@ -98,7 +68,7 @@ def _shapes(images: pd.DataFrame, raw: Raw) -> dict[str, tuple[int, int]]:
 def _of_images(
     task: Any, rows: pd.DataFrame, everyone: pd.DataFrame, shapes: Mapping[str, tuple[int, int]], raw: Raw, where: str
 ) -> dict[str, list[str]]:
-    spec: MaskImage = task.image
+    spec = task.image
     by_label = "{label}" in spec.source
     key = f"{where}: task.image.source"
     parts = task.labels if by_label else ("",)
@@ -143,7 +113,7 @@ def _require_owner(template: str, used: set[str], raw: Raw, key: str) -> None:
         raise PodiumError(f"{key}: {extra[0]} is the mask of no image ({len(extra)} such files)")
 
 
-def _read(data: bytes, spec: MaskImage, labels: Sequence[str]) -> np.ndarray:
+def _read(data: bytes, spec: Any, labels: Sequence[str]) -> np.ndarray:
     """Return `(c, h, w)` bool; raises ValueError for what is no mask as `spec` says."""
     from PIL import Image
 
@@ -171,7 +141,7 @@ def _read(data: bytes, spec: MaskImage, labels: Sequence[str]) -> np.ndarray:
 def _of_table(
     task: Any, rows: pd.DataFrame, everyone: pd.DataFrame, shapes: Mapping[str, tuple[int, int]], raw: Raw, where: str
 ) -> dict[str, list[str]]:
-    spec: MaskTable = task.table
+    spec = task.table
     at = f"{where}: task.table"
     if spec.source not in raw:
         raise PodiumError(f"{at}.source: there is no {spec.source}; there are: {preview(raw.sources())}")
