@@ -9,6 +9,7 @@ import pytest
 
 from podium import metrics, paths
 from podium.commands import try_fold
+from podium.commands.try_fold import with_settings
 from podium.config import Competition, Config, Params
 from podium.contracts import features
 from podium.contracts.folds import FoldTable
@@ -22,6 +23,7 @@ from podium.imaging.views import Views
 from podium.splits.folds import Folds
 from podium.stages import fit, fold
 from podium.tasks.binary import Task
+from podium.training import Finetune
 
 N = 90
 
@@ -105,3 +107,12 @@ def test_what_cannot_be_tried_is_one_line(config, name, fold_, settings, message
     """It names the argument and the choices."""
     with pytest.raises(PodiumError, match=message):
         try_fold.run(config, name, fold_, settings)
+
+
+def test_what_is_not_set_stays_as_it_is():
+    """Augmentation, too, whose operations have types of their own."""
+    spec = Finetune(network="lenet", resize={"px": 32}, epochs=3, augment=[{"shift": 0.1}, {"mixup": {"alpha": 0.1}}])
+    assert with_settings(spec, [], "finetunes.a") == spec
+    tried = with_settings(spec, ["epochs=5"], "finetunes.a")
+    assert tried.epochs == 5
+    assert tried.augment.names == ["shift", "mixup"]

@@ -102,7 +102,7 @@ def with_settings(spec: Any, settings: Sequence[str], where: str) -> Any:
         except YAMLError:
             raise PodiumError(f"--set {setting}: the value is no YAML") from None
     try:
-        return type(spec)(**(spec.model_dump(exclude_unset=True) | values))
+        return type(spec)(**({key: getattr(spec, key) for key in spec.model_fields_set} | values))
     except ValidationError as error:
         raise PodiumError(plugins.explain(error, f"{paths.PARAMS}: {where}", type(spec))) from None
 
