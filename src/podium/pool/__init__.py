@@ -17,6 +17,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 from podium.errors import PodiumError
+from podium.quiet import quieten
 
 _LOCAL = re.compile(r"local:([1-9][0-9]{0,2})")
 
@@ -87,6 +88,7 @@ def run(
 
 def _begin(open_context: Callable[[], Any]) -> None:
     global _context  # noqa: PLW0603  # a process's own
+    quieten()
     limit_threads()
     _context = open_context()
 
