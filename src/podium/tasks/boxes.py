@@ -61,7 +61,7 @@ class Task(tasks.Task):
     """Of images with an EXIF orientation: whether boxes are for the upright picture or the stored one; null: refuse."""
     min_visible: float = Field(0.3, gt=0, le=1)
     """Where a row is a part of a photograph: the least share of a box inside that counts as an object there."""
-    prediction: Template = Template()
+    prediction: Template = Template.model_validate({})
     """How boxes are written into a submission's cell."""
 
     @model_validator(mode="after")
@@ -130,15 +130,15 @@ class Task(tasks.Task):
             mended = self._mended(box, line, of)
             if mended is None:
                 continue
-            label = self._label(line)
-            key = (*mended.tolist(), label)
+            code = self._label(line)
+            key = (*mended.tolist(), code)
             if key in seen:
                 if "duplicate" in self.mend:
                     continue
                 raise PodiumError(f"{line.where}: {_shown(box)} is there twice; task.mend: [duplicate] leaves one out")
             seen.add(key)
             boxes.append(mended)
-            labels.append(label)
+            labels.append(code)
         xyxy, label = np.array(boxes).reshape(-1, 4), np.array(labels, np.int64)
         if self.exif == "stored" and turn > 1 and stored:
             xyxy = _turned(xyxy, turn, stored)

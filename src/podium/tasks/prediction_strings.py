@@ -92,21 +92,26 @@ def read(template: Template, cell: str, classes: Sequence[str], size: tuple[int,
 def _ends(
     low: np.ndarray | None, high: np.ndarray | None, length: np.ndarray | None, centre: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    if low is not None and high is not None:
-        return low, high
-    if length is not None:
+    if length is None:  # the other two of three
         if centre is not None:
-            return centre - length / 2, centre + length / 2
-        return (low, low + length) if low is not None else (high - length, high)  # type: ignore[operator]  # two of four
-    assert centre is not None
-    return (low, 2 * centre - low) if low is not None else (2 * centre - high, high)  # type: ignore[operator]  # as above
+            length = 2 * (centre - low if low is not None else _known(high) - centre)
+        else:
+            length = _known(high) - _known(low)
+    if low is None:
+        low = centre - length / 2 if centre is not None else _known(high) - length
+    return low, low + length
+
+
+def _known(numbers: np.ndarray | None) -> np.ndarray:
+    assert numbers is not None, "Template asks for two numbers of a side"
+    return numbers
 
 
 @dataclass(frozen=True)
 class BoxCells(CellSpec):
     """Cells of boxes: inside of the row's image, finite, not inverted, of known classes, at most so many."""
 
-    template: Template = field(default_factory=Template)
+    template: Template = field(default_factory=lambda: Template.model_validate({}))
     classes: tuple[str, ...] = ()
     sizes: Mapping[str, tuple[int, int] | None] = field(default_factory=dict)
 

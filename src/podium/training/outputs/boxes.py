@@ -55,7 +55,7 @@ class Problem(outputs.Problem):
     @property
     def settings(self) -> Detection:
         """Return the settings of the network's end."""
-        return self.encoder.spec.boxes or Detection()
+        return self.encoder.spec.boxes or Detection.model_validate({})
 
     @property
     def name(self) -> str:
@@ -149,7 +149,8 @@ class Problem(outputs.Problem):
         boxes, shape = boxes.astype(np.float64), self.encoder.shape
         for (operation, parameters), part in plan.groupby(["operation", "parameters"]):
             at = part.index.to_numpy()
-            boxes[at, :, :4] = box_views.undone(boxes[at, :, :4], operation, json.loads(parameters), shape)
+            view = str(operation), json.loads(str(parameters))
+            boxes[at, :, :4] = box_views.undone(boxes[at, :, :4], *view, shape)
         geometry = self._geometry(plan)
         xyxy = (boxes[..., :4] - geometry.offset[:, None]) / geometry.scale[:, None]
         boxes[..., :4] = xyxy.clip(0, geometry.limits[:, None])
@@ -168,7 +169,8 @@ class Problem(outputs.Problem):
         """Return the boxes of rows, of those of their images, which are tiles where there are several."""
         by_row, parts, ids, splits = frames(self.data.images), [], [], []
         sources = self.data.images.set_index("image_id")["source"]
-        for row_id, own in images.groupby("row_id", sort=True):
+        for name, own in images.groupby("row_id", sort=True):
+            row_id = str(name)
             frame, found = by_row[row_id], []
             for at, source in zip(own.index, sources.loc[own["image_id"]], strict=True):
                 part = regions.parse(source)
@@ -228,7 +230,7 @@ def _moved(boxes: np.ndarray, part: regions.Region, frame: regions.Region) -> np
     is_cut = (inner & (np.abs(boxes[:, :4] - sides) < _EDGE_PX)).any(axis=1)
     kept = boxes[~is_cut].copy()
     kept[:, :4] += np.array([part.x - frame.x, part.y - frame.y] * 2)
-    return kept
+    return np.asarray(kept)
 
 
 def cells(encoder: Encoder) -> tuple[int, tuple[int, int]]:
