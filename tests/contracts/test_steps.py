@@ -38,6 +38,8 @@ def test_rows_are_predicted_in_blocks_of_one_shape(n):
     np.testing.assert_array_equal(found, (2 * x).astype(np.float32))
     assert found.dtype == np.float32
     assert model.shapes == [(256, 3)] * max(1, -(-n // 256))
+    np.testing.assert_array_equal(steps.predict(model, x, 32), found)
+    assert model.shapes[-1] == (32, 3)
 
 
 def test_linear_steps():

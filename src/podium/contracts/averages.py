@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from podium.contracts.models import Fitted
-from podium.contracts.steps import predict
+from podium.contracts.steps import BLOCK, predict
 
 _HALF_MAX = float(np.finfo(np.float16).max)
 
@@ -43,10 +43,10 @@ def mean_view(x: np.ndarray) -> np.ndarray:
     return np.asarray(x.mean(axis=1, keepdims=True))
 
 
-def predict_views(model: Fitted, x: np.ndarray) -> np.ndarray:
+def predict_views(model: Fitted, x: np.ndarray, block: int = BLOCK) -> np.ndarray:
     """Return `(n, k)` float64: the mean of a model's predictions for `(n, v, d)` over the views."""
     n, n_views, d = x.shape
-    p = predict(model, x.reshape(n * n_views, d))
+    p = predict(model, x.reshape(n * n_views, d), block)
     return np.asarray(p.reshape(n, n_views, p.shape[1]).mean(axis=1, dtype=np.float64))
 
 

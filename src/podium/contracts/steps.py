@@ -12,20 +12,20 @@ import numpy as np
 
 from podium.contracts.models import Fitted
 
-_BLOCK = 256  # rows
+BLOCK = 256  # rows
 _THREADS = 2  # of LightGBM; fixed, like everything that may change how numbers are rounded
 
 
-def predict(model: Fitted, x: np.ndarray) -> np.ndarray:
+def predict(model: Fitted, x: np.ndarray, block: int = BLOCK) -> np.ndarray:
     """Return `(n, k)` float32 of features `(n, d)`, each row independent of the rest of the batch.
 
     Matrix products round a row differently among other rows. In float64, and in blocks of one shape (the last one is
-    padded), what is left of that is far below what float32 shows.
+    padded), what is left of that is far below what float32 shows. A smaller `block` suits a few rows in a hurry.
     """
     blocks = []
-    for start in range(0, max(len(x), 1), _BLOCK):  # no rows are one empty block, which knows its columns
-        rows = x[start : start + _BLOCK]
-        padded = np.zeros((_BLOCK, x.shape[1]))
+    for start in range(0, max(len(x), 1), block):  # no rows are one empty block, which knows its columns
+        rows = x[start : start + block]
+        padded = np.zeros((block, x.shape[1]))
         padded[: len(rows)] = rows
         blocks.append(model.predict(padded)[: len(rows)].astype(np.float32))
     return np.concatenate(blocks)

@@ -16,11 +16,12 @@ from podium.contracts.averages import as_kept, mean_by_row, mean_over_models, me
 from podium.contracts.blends import EnsembleModel
 from podium.contracts.metadata import MetadataColumn
 from podium.contracts.models import Fitted
-from podium.contracts.steps import predict
+from podium.contracts.steps import BLOCK, predict
 from podium.imaging.pixels import UnreadableImageError, apply, decode, resize
 
 IMAGES_AT_ONCE = 32  # pictures between two runs of the networks
-ROWS_AT_ONCE = 256  # rows between two runs of the heads, which compute in blocks of as many
+ROWS_AT_ONCE = BLOCK  # rows between two runs of the heads, which compute in blocks of as many
+_FEW = 32  # rows of a block where a person waits: of 256, almost all would be padding
 
 Run = Callable[[np.ndarray], np.ndarray]  # (batch, px, px, 3) uint8 RGB -> (batch, d) float32
 
@@ -120,10 +121,10 @@ class Predictor:
         if waiting.rows or unreadable:
             yield self._answers(waiting, unreadable)
 
-    def _answers(self, features: "_Features", unreadable: list[tuple[str, str]]) -> Answers:
+    def _answers(self, features: "_Features", unreadable: list[tuple[str, str]], block: int = BLOCK) -> Answers:
         if not features.rows:
             return Answers([], np.zeros((0, 1), np.float32), unreadable)
-        members = [features.predict(self.members[name]) for name in self.model.names]
+        members = [features.predict(self.members[name], block) for name in self.model.names]
         return Answers([row.row_id for row in features.rows], self.model.combine(Arrays, members), unreadable)
 
     def _chunks(self, rows: Iterable[Row]) -> Iterator[list["Loaded"]]:
@@ -146,11 +147,11 @@ class Predictor:
             yield chunk
 
     def answer(self, loaded: Sequence["Loaded"]) -> Answers:
-        """Return the predictions of rows that are decoded already, in their order; as `run` does."""
+        """Return the predictions of a few rows that are decoded already, in their order; as `run` does, but sooner."""
         features, unreadable = _Features.empty(self), [fault for one in loaded for fault in one.unreadable]
         if readable := [one for one in loaded if one.n_read]:
             features.add(self, readable)
-        return self._answers(features, unreadable)
+        return self._answers(features, unreadable, _FEW)
 
     def load(self, row: Row) -> "Loaded":
         """Return a row decoded: what each network takes of its pictures' views."""
@@ -205,15 +206,17 @@ class _Features:
             for run, parts in zip(network.runs, self.parts[name], strict=True):
                 parts.append(features(run, squares, network.batch))
 
-    def predict(self, member: Member) -> np.ndarray:
-        """Return a member's predictions `(n_rows, k)` float32: the mean over its models."""
+    def predict(self, member: Member, block: int) -> np.ndarray:
+        """Return a member's predictions `(n_rows, k)` float32: the mean over its models; rows go in blocks."""
         counts = np.array(self.counts)
         first = np.cumsum(counts) - counts
         one = self._of_network if member.is_network else self._of_head
-        by_model = [(slice(None), one(member, model, n, first, counts)) for n, model in enumerate(member.models)]
+        by_model = [(slice(None), one(member, model, n, first, counts, block)) for n, model in enumerate(member.models)]
         return mean_over_models(len(counts), by_model)[0].astype(np.float32)
 
-    def _of_head(self, member: Member, model: Fitted, n: int, first: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    def _of_head(
+        self, member: Member, model: Fitted, n: int, first: np.ndarray, counts: np.ndarray, block: int
+    ) -> np.ndarray:
         """Return the mean over views; a head takes a backbone's features, or those by the network of its own fold."""
         chosen = [self.parts[name][n if len(self.parts[name]) > 1 else 0] for name in member.networks]
         parts = [mean_by_row(np.concatenate(one), first, counts) for one in chosen]
@@ -222,13 +225,15 @@ class _Features:
             cells = [column.numbers(row.cells.get(column.name) for row in self.rows) for column in member.metadata]
             parts.append(np.repeat(np.stack(cells, axis=1)[:, None], n_views, axis=1))
         x = np.concatenate(parts, axis=2) if len(parts) > 1 else parts[0]
-        return predict_views(model, mean_view(x) if member.merges_views else x)
+        return predict_views(model, mean_view(x) if member.merges_views else x, block)
 
-    def _of_network(self, member: Member, model: Fitted, n: int, first: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    def _of_network(
+        self, member: Member, model: Fitted, n: int, first: np.ndarray, counts: np.ndarray, block: int
+    ) -> np.ndarray:
         """Return the mean over a row's pictures and views."""
         x = np.concatenate(self.parts[member.networks[0]][n])
         n_views = x.shape[1]
-        p = predict(model, x.reshape(-1, x.shape[2])).astype(np.float64)
+        p = predict(model, x.reshape(-1, x.shape[2]), block).astype(np.float64)
         return mean_by_row(p, first * n_views, counts * n_views)
 
 
