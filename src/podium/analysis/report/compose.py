@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from podium import paths, plugins
-from podium.analysis import leaks
 from podium.analysis.report import advice, charts, contents, gallery, pictures
 from podium.analysis.report.page import Chart, HtmlTable, Page, render
 from podium.analysis.report.panels import Panels
@@ -21,7 +20,7 @@ from podium.contracts.dataset import Dataset
 from podium.contracts.folds import FoldTable
 from podium.contracts.predictions import read_bank
 from podium.contracts.tables import HASHES, by_id
-from podium.imaging.duplicates import NEAR, clusters
+from podium.imaging.duplicates import NEAR, clusters, near_pairs
 from podium.imaging.images import Reader
 from podium.storage import csv_table
 from podium.storage.files import atomic
@@ -98,8 +97,14 @@ def _copies(results: Results, images: pd.DataFrame) -> pd.DataFrame:
     """Return the pairs of images that look alike, turned or not; none where there are too many to look for them."""
     if not 0 < len(images) <= _MOST_HASHED:
         return pd.DataFrame({"a": [], "b": []})
-    hashes = HASHES.read(results.data.folder / "hashes.parquet")
-    return leaks.copies(images, by_id(hashes, images["image_id"], "hashes.parquet", "image_id")["hash"], NEAR)
+    hashes = by_id(
+        HASHES.read(results.data.folder / "hashes.parquet"), images["image_id"], "hashes.parquet", "image_id"
+    )
+    near, ids = near_pairs(hashes["hash"], NEAR), images["image_id"].to_numpy(object)
+    first, second = near["first"].to_numpy(int), near["second"].to_numpy(int)
+    digest = images["digest"].to_numpy(object)
+    kind = np.where(digest[first] == digest[second], "exact", "near")  # the same bytes have the same hash
+    return near.assign(a=ids[first], b=ids[second], kind=kind)[["a", "b", "kind", "distance", "orientation"]]
 
 
 def _twins(pairs: pd.DataFrame, images: pd.DataFrame) -> list[list[str]]:
