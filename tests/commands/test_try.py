@@ -49,6 +49,8 @@ def config(tmp_path, monkeypatch):
         views=Views(),
         members={"plain": Member(backbones=("one",), head=Head(C=1.0))},
         fusions={},
+        finetunes={},
+        students={},
         submission=Submission(),
     )
     competition = Competition.model_construct(

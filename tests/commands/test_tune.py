@@ -61,6 +61,8 @@ def config_of(C, seed=1):
         views=Views(),
         members={"weak": Member(backbones=("one",), head=Head(C=C))},
         fusions={},
+        finetunes={},
+        students={},
         submission=Submission(),
     )
     competition = Competition.model_construct(title="Toy", task=Task(target="x"), metric="log_loss", metrics=())

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from podium import paths
-from podium.config import Competition, Config, Params
+from podium.config import Competition, Config, Imports, Params
 from podium.contracts.folds import FoldTable
 from podium.contracts.scores import Scores
 from podium.contracts.tables import ROWS
@@ -27,6 +27,9 @@ def make_config(members=("good", "poor"), clip=(0.02, 0.98)):
         limit=None,
         members={name: Member.model_construct() for name in members},
         fusions={},
+        finetunes={},
+        students={},
+        imports=Imports(),
         ensemble={"hill_climb": Ensemble(rounds=20)},
         submission=Submission(clip=clip),
     )

@@ -9,9 +9,7 @@ import numpy as np
 import pandas as pd
 
 from podium import paths, plugins
-from podium.analysis import leaks
 from podium.analysis.report import advice, charts, contents, gallery, pictures
-from podium.analysis.report.advice import Advice
 from podium.analysis.report.page import Chart, HtmlTable, Page, render
 from podium.analysis.report.panels import Panels
 from podium.analysis.report.results import Results
@@ -21,7 +19,7 @@ from podium.contracts import leaderboard
 from podium.contracts.dataset import Dataset
 from podium.contracts.folds import FoldTable
 from podium.contracts.predictions import read_bank
-from podium.contracts.tables import HASHES
+from podium.contracts.tables import HASHES, by_id
 from podium.imaging.duplicates import NEAR, clusters, near_pairs
 from podium.imaging.images import Reader
 from podium.storage import csv_table
@@ -50,8 +48,9 @@ def compose(config: Config) -> tuple[Page, dict[str, pd.DataFrame]]:
     plots |= panels.plots(results)
     texts = dict(zip(results.ids, zip(panels.labels(results), panels.predictions(results), strict=True), strict=True))
     tiles: list[gallery.Tile] = []
+    pairs = _copies(results, images)
     if len(images):  # rows may have none
-        twins = _twins(name) or audit["duplicates"]
+        twins = _twins(pairs, images) or audit["duplicates"]
         tiles = gallery.tiles(results.ids, panels.ranked(results), texts, images, audit["quarantined"], twins)
     with Reader(paths.raw(name)) as reader:
         previews = {
@@ -75,7 +74,7 @@ def compose(config: Config) -> tuple[Page, dict[str, pd.DataFrame]]:
         heat={},
         advice=advice.ordered(
             [
-                *_leaks(results, images),
+                *advice.of_leaks(pairs, images, results.data.rows, FoldTable.read(results.data.folder)),
                 *advice.of_members(bank_table, competition.metric, results.metric.sign),
                 advice.of_noise(results),
                 *panels.advice(results, plots),
@@ -94,14 +93,26 @@ def compose(config: Config) -> tuple[Page, dict[str, pd.DataFrame]]:
     return page, plots
 
 
-def _leaks(results: Results, images: pd.DataFrame) -> list[Advice]:
-    """Return alarms on groups and, where there are not too many images, on copies."""
-    data, pairs = results.data, pd.DataFrame()
-    if 0 < len(images) <= _MOST_HASHED:
-        hashes = HASHES.read(data.folder / "hashes.parquet")
-        by_image = hashes.set_index("image_id")["hash"].reindex(images["image_id"]).reset_index(drop=True)
-        pairs = leaks.copies(images.reset_index(drop=True), by_image, NEAR)
-    return advice.of_leaks(pairs, images, data.rows, FoldTable.read(data.folder))
+def _copies(results: Results, images: pd.DataFrame) -> pd.DataFrame:
+    """Return the pairs of images that look alike, turned or not; none where there are too many to look for them."""
+    if not 0 < len(images) <= _MOST_HASHED:
+        return pd.DataFrame({"a": [], "b": []})
+    hashes = by_id(
+        HASHES.read(results.data.folder / "hashes.parquet"), images["image_id"], "hashes.parquet", "image_id"
+    )
+    near, ids = near_pairs(hashes["hash"], NEAR), images["image_id"].to_numpy(object)
+    first, second = near["first"].to_numpy(int), near["second"].to_numpy(int)
+    digest = images["digest"].to_numpy(object)
+    kind = np.where(digest[first] == digest[second], "exact", "near")  # the same bytes have the same hash
+    return near.assign(a=ids[first], b=ids[second], kind=kind)[["a", "b", "kind", "distance", "orientation"]]
+
+
+def _twins(pairs: pd.DataFrame, images: pd.DataFrame) -> list[list[str]]:
+    """Return the groups of images that pairs join."""
+    places = pd.Series(range(len(images)), index=images["image_id"])
+    root = clusters(len(images), zip(places[pairs["a"]], places[pairs["b"]], strict=True))
+    groups = images["image_id"].reset_index(drop=True).groupby(root).agg(list)
+    return [group for group in groups if len(group) > 1]
 
 
 def _slices(results: Results) -> dict[str, HtmlTable]:
@@ -147,17 +158,6 @@ def _results(config: Config, members: list[str]) -> Results:
 def _bank(table: pd.DataFrame, metric: str) -> Chart:
     numbers = table.drop(columns="member").astype("float64")
     return Chart("The bank", charts.bank(numbers.assign(member=table["member"]), metric), "The best member first.")
-
-
-def _twins(name: str) -> list[list[str]]:
-    """Return the groups of images that look alike, turned or not; none where there are too many to look for them."""
-    hashes = HASHES.read(paths.data(name, "hashes.parquet"))
-    if len(hashes) > _MOST_HASHED:
-        return []
-    pairs = near_pairs(hashes["hash"])
-    root = clusters(len(hashes), zip(pairs["first"], pairs["second"], strict=True))
-    groups = hashes["image_id"].groupby(root).agg(list)
-    return [group for group in groups if len(group) > 1]
 
 
 def _csv(path: Path) -> pd.DataFrame:
