@@ -223,6 +223,11 @@ def test_score_makes_labels_where_the_metric_takes_them(binary):
     assert metrics.METRICS["auc"].score(y, p, Halves()) == score("auc", y, p)
 
 
+def _overlaps(truth, found):
+    """Return `(n, classes, 2)` of masks `(n, classes, pixels)`: pixels that are found, and those that are in both."""
+    return np.stack([found.sum(axis=2), (truth & found).sum(axis=2)], axis=-1)
+
+
 @pytest.mark.parametrize("name", metrics.METRICS)
 def test_loss_is_lower_where_predictions_are_better(name, binary, multilabel, regression):
     """Every metric says the right direction: the truth itself has the lowest loss."""
@@ -230,6 +235,11 @@ def test_loss_is_lower_where_predictions_are_better(name, binary, multilabel, re
     if metric.tasks == ("text",):
         texts = np.array(["ab", "ba", "b"], object)
         assert metric.sign * metric(texts, texts) < metric.sign * metric(texts, texts[::-1])
+        return
+    if metric.takes == "overlaps":
+        truth, wrong = np.random.default_rng(0).random((2, 5, 2, 40)) < 0.5
+        area, exact, poor = truth.sum(axis=2), _overlaps(truth, truth), _overlaps(truth, wrong)
+        assert metric.sign * metric(area, exact) < metric.sign * metric(area, poor)
         return
     y, p = multilabel if metric.tasks == ("multilabel",) else regression if "regression" in metric.tasks else binary
     truth, wrong = y.reshape(p.shape).astype(float), p[::-1]
@@ -354,3 +364,30 @@ def test_which_tasks_a_rank_can_score():
     """Several right labels have no top k, but a mean average precision."""
     assert metrics.find("map@3", "here").tasks == ("multiclass", "multilabel")
     assert metrics.find("top@3", "here").tasks == ("multiclass",)
+
+
+@pytest.mark.parametrize("weight", [None, np.array([1.0, 2.0, 0.5, 3.0, 1.0])])
+def test_mask_metrics_are_scikit_learns(weight):
+    """Pixels pooled, or image by image; an image without a pixel in truth and prediction is right."""
+    rng = np.random.default_rng(0)
+    truth, found = rng.random((2, 5, 2, 40)) < 0.4
+    truth[0], found[0], truth[1], found[2] = False, False, False, False
+    area, overlaps = truth.sum(axis=2), _overlaps(truth, found)
+    pixels = None if weight is None else np.repeat(weight, 40)
+    for name, score in (("pixel_f1", oracle.f1_score), ("pixel_iou", oracle.jaccard_score)):
+        pooled = [score(truth[:, k].ravel(), found[:, k].ravel(), sample_weight=pixels) for k in range(2)]
+        assert metrics.METRICS[name](area, overlaps, weight) == pytest.approx(np.mean(pooled))
+
+    def each(score):
+        return np.array([[score(truth[n, k], found[n, k], zero_division=1.0) for k in range(2)] for n in range(5)])
+
+    thresholds = np.arange(50, 100, 5) / 100
+    for name, by_class in (
+        ("mean_dice", each(oracle.f1_score)),
+        ("mean_iou", each(oracle.jaccard_score)),
+        ("mean_iou_precision", (each(oracle.jaccard_score)[..., None] > thresholds).mean(axis=2)),
+    ):
+        expected = np.average(by_class.mean(axis=1), weights=weight)
+        assert metrics.METRICS[name](area, overlaps, weight) == pytest.approx(expected)
+    empty = np.zeros((3, 2), int)
+    assert metrics.METRICS["pixel_f1"](empty, np.zeros((3, 2, 2), int)) == 1.0

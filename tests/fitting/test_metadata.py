@@ -10,10 +10,13 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, TargetEncoder
 
 from podium import plugins
 from podium.contracts import models
+from podium.contracts.dataset import Dataset
 from podium.contracts.metadata import MetadataColumn
 from podium.contracts.steps import EncodeMetadata, predict
 from podium.errors import PodiumError
 from podium.fitting import crossfit, metadata
+from podium.fitting.fit_inputs import FitInputs, fit_member
+from podium.fitting.member import Member
 from podium.fitting.metadata import Training, columns_of, fit_encoder, matrix
 from podium.fitting.row_features import RowFeatures, blank, with_metadata
 from podium.heads.ridge import Head as Ridge
@@ -206,3 +209,27 @@ def test_mean_targets_by_hand():
     np.testing.assert_allclose(step.predict(np.array([[0.0], [1.0], [7.0]])), expected, rtol=1e-6)
     assert encoded.shape == (3, 2)
     assert not np.allclose(encoded, expected[[0, 0, 1]])
+
+
+@pytest.mark.parametrize(
+    ("choice", "backbones", "expected"),
+    [
+        (("kind",), ("b",), ["kind"]),
+        (True, ("b",), ["age", "day", "kind", "place"]),
+        (False, ("b",), []),
+        (("age",), ("metadata",), ["age"]),
+        (False, ("metadata",), ["age", "day", "kind", "place"]),
+    ],
+)
+def test_a_member_says_what_it_takes(rows, tmp_path, choice, backbones, expected):
+    """Beside its models: the columns that were chosen, all of them where metadata stand alone, and the backbones."""
+    ids = rows["row_id"].to_numpy(object)
+    features = {"b": RowFeatures(ids, np.random.default_rng(0).normal(size=(N, 1, 3)).astype(np.float32))}
+    features["metadata"] = blank(ids)
+    inputs = FitInputs(Dataset.in_memory(rows, []), folds.make(rows, "plain", 2, seed=0), features, features)
+    member = Member(backbones=backbones, head=Ridge(), metadata=choice)
+    scores = fit_member(inputs, REGRESSION, member, backbones, 0, tmp_path / "m")
+    about = json.loads((tmp_path / "m/about.json").read_text())
+    assert [column["name"] for column in about["metadata"]] == expected
+    assert about["backbones"] == list(backbones)
+    assert set(scores.row_id) == set(ids)
