@@ -201,6 +201,10 @@ class Task(tasks.Task):
         counts = (p if isinstance(p, Overlaps) else self.overlaps(y, p)).counts
         return lambda rows: metric(area[rows], counts[rows], None if weight is None else weight[rows])
 
+    def differing(self, y: Truth, other: Truth) -> np.ndarray:
+        """See Task."""
+        return np.asarray((y.runs != other.runs).any(axis=1) | (y.shape != other.shape).any(axis=1))
+
     # Combining
 
     def stacked(self, members: Sequence[Masks]) -> np.ndarray:
