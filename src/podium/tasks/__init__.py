@@ -131,6 +131,10 @@ class Task(Frozen):
     def fallback(self, data: Dataset, row_ids: Iterable[str]) -> Any:
         """Return predictions for test rows without a readable image: the best constant ones."""
 
+    def line_ids(self, row_ids: Iterable[str]) -> list[str]:
+        """Return the ids of the submission's lines that are of these rows."""
+        return list(row_ids)
+
     @abstractmethod
     def submission(self, p: Any, data: Dataset, columns: list[str]) -> pd.DataFrame:
         """Return the submission of these rows, in their order: row_id, then the sample's `columns`."""
