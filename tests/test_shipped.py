@@ -4,10 +4,13 @@ import io
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import py7zr
 import pytest
+from PIL import Image
 
 from podium import config
+from podium.contracts.dataset import Dataset
 from podium.storage.archives import repack
 from podium.storage.raw import Raw
 
@@ -51,6 +54,16 @@ def sevened(members):
     with py7zr.SevenZipFile(file, "w") as archive:
         for name, content in members.items():
             archive.writestr(content, name)
+    return file.getvalue()
+
+
+def picture(mode="RGB", px=4, paint=()):
+    """Return a PNG of one colour, with a square of white at its top left."""
+    image = Image.new(mode, (px, px))
+    for x, y in paint:
+        image.putpixel((x, y), 65535 if mode == "I;16" else 255)
+    file = io.BytesIO()
+    image.save(file, "PNG")
     return file.getvalue()
 
 
@@ -108,3 +121,56 @@ def test_kaggles_archive_is_read_as_it_comes(name, monkeypatch, tmp_path):
     targets = competition.task.encode(listing.rows, "x").columns
     assert targets.notna().all(axis=1).tolist() == [True, True, False]
     assert targets["y"].nunique() == 2
+
+
+MASKS = {
+    "tgs-salt": {
+        "train.zip": zipped(
+            {
+                "images/a.png": picture(),
+                "images/b.png": picture(),
+                "masks/a.png": picture("I;16", paint=[(0, 1), (0, 2)]),
+                "masks/b.png": picture("I;16"),
+            }
+        ),
+        "test.zip": zipped({"images/c.png": picture()}),
+        "depths.csv": b"id,z\na,306\nb,157\nc,111\n",
+        "train.csv": b"id,rle_mask\na,2 2\nb,\n",
+        "sample_submission.csv": b"id,rle_mask\nc,1 1\n",
+    },
+    "severstal-steel": {
+        "train_images/a.jpg": picture(),
+        "train_images/b.jpg": picture(),
+        "test_images/c.jpg": picture(),
+        "train.csv": b"ImageId,ClassId,EncodedPixels\na.jpg,3,2 2\n",
+        "sample_submission.csv": b"ImageId_ClassId,EncodedPixels\n"
+        + b"".join(b"c.jpg_%d,1 1\n" % k for k in range(1, 5)),
+    },
+    "hubmap-organ": {
+        "train_images/1.tiff": picture(),
+        "train_images/2.tiff": picture(),
+        "test_images/10.tiff": picture(),
+        "train.csv": b"id,organ,data_source,rle\n1,lung,HPA,2 2\n2,kidney,HPA,1 1\n",
+        "test.csv": b"id,organ,data_source\n10,spleen,Hubmap\n",
+        "sample_submission.csv": b"id,rle\n10,1 2\n",
+    },
+}
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_kaggles_masks_are_read_as_they_come(name, monkeypatch, tmp_path):
+    """Two images to train on, of which the first has a mask of two pixels, and the lines that the sample asks for."""
+    monkeypatch.chdir(ROOT)
+    competition = config.load_competition(name)
+    (tmp_path / f"{competition.source.competition}.zip").write_bytes(zipped(MASKS[name]))
+    repack(tmp_path)
+    listing, task = competition.layout.read(tmp_path), competition.task
+    rows = task.read_files(listing.rows, listing.images, tmp_path, "x")
+    encoded = task.encode(rows, "x")
+    assert encoded.columns["y"].notna().tolist() == [True, True, False]
+    encoded.files(rows["row_id"], tmp_path / "targets")
+    truth = task.truth(Dataset(tmp_path), rows["row_id"][:2])
+    label = 2 if name == "severstal-steel" else 0
+    np.testing.assert_array_equal(np.argwhere(truth.masks(0)), [[label, 1, 0], [label, 2, 0]])
+    sample = competition.submission.table(tmp_path, set(task.line_ids(rows["row_id"][2:])), "")
+    assert len(sample) == (4 if name == "severstal-steel" else 1)

@@ -381,3 +381,24 @@ def test_masks_made_elsewhere_join_by_id(tmp_path):
     (tmp_path / "p.csv").write_text("row_id,x\na,9 2\n")
     with pytest.raises(PodiumError, match=r"p\.csv: row_id 'a': the run 9 2 ends beyond"):
         task.read_import(tmp_path / "p.csv", data)
+
+
+def test_a_submission_may_have_a_line_for_each_class():
+    """Severstal's form: four classes, one column; lines of a row are of its own image, and read back by id."""
+    masks = [np.random.default_rng(k).random((2, 4 + k, 7)) < 0.5 for k in range(2)]
+    task = Task(labels=["1", "2"], table={"source": "t", "label": "l"}, line="{row}_{label}")
+    data = images_of(["r0", "r1"], [one.shape[1:] for one in masks])
+    made = predictions([one.astype(np.uint8) * 255 for one in masks], ("1", "2"))
+    submission = task.submission(made, data, ["EncodedPixels"])
+    assert submission["row_id"].tolist() == ["r0_1", "r0_2", "r1_1", "r1_2"] == task.line_ids(["r0", "r1"])
+    assert submission["EncodedPixels"].tolist() == [rle.encode(mask) for one in masks for mask in one]
+    spec = task.cell_specs(data, ["EncodedPixels"])["EncodedPixels"]
+    assert spec.fault("29 1", "r1_2") is None
+    assert "beyond" in spec.fault("29 1", "r0_2")
+    back = task.read_submission(submission.iloc[[2, 3, 0, 1]], data)
+    assert back.row_id.tolist() == ["r1", "r0"]
+    np.testing.assert_array_equal(task.decide(back.whole(0)), masks[1])
+    with pytest.raises(PodiumError, match="after the id there must be the codes alone"):
+        task.cell_specs(data, ["1", "2"])
+    with pytest.raises(ValidationError, match=r"`line`: '\{row\}' must hold"):
+        Task(labels=["1"], table={"source": "t"}, line="{row}")

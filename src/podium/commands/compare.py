@@ -82,8 +82,7 @@ def notes(a: Revision, b: Revision) -> list[str]:
         which = f"{only_a} only in {a.name}, {only_b} only in {b.name}"
         return [f"The scored rows differ ({which}): A and B are not paired, so only a large gain shows."]
     found = []
-    if not np.array_equal(left.y, right.y):
-        changed = int((left.y != right.y).reshape(len(left.y), -1).any(axis=1).sum())
+    if changed := int(left.scoring.task.differing(left.y, right.y).sum()):
         found.append(f"{changed} rows have another label in {a.name}: both sides are scored on those of {b.name}.")
     if not np.array_equal(left.folds, right.folds):
         found.append("The folds differ: A and B are paired by image, not by fold.")

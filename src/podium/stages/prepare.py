@@ -55,7 +55,9 @@ def listed(config: Config) -> Listed:
     if not (rows["split"] == "train").any():
         raise PodiumError(f"{where}: layout: not one row has a label to train on")
     task.require_classes(rows, where)
-    sample = competition.submission.table(raw, set(rows.loc[rows["split"] == "test", "row_id"]), task.sample_cell)
+    sample = competition.submission.table(
+        raw, set(task.line_ids(rows.loc[rows["split"] == "test", "row_id"])), task.sample_cell
+    )
     return Listed(listing, encoded, _limited(rows, encoded, config.params.limit), unlabelled, sample)
 
 

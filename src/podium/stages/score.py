@@ -23,7 +23,7 @@ def run(config: Config) -> None:
     if not path.exists():
         raise PodiumError(f"{path}: there is no such file; run `dvc repro`")
     submission = csv_table.read(path.read_bytes(), str(path))
-    submission = by_id(submission, ids, str(path), key=submission.columns[0])
+    submission = by_id(submission, scoring.task.line_ids(ids), str(path), key=submission.columns[0])
     p = scoring.task.read_submission(submission, data)
     scores = scoring.scores(y, p, data.weight(ids))
     write_json(scores, paths.METRICS_HELDOUT)

@@ -20,7 +20,9 @@ def run(config: Config) -> None:
     path, data, task = paths.submission(name), Dataset(paths.dataset(name)), scoring.task
     sample = read_sample(data.folder / "sample_submission.csv")
     if config.params.limit is not None:
-        sample = sample[sample.iloc[:, 0].isin(data.rows["row_id"])]  # a trial: `podium check` wants all of them
+        sample = sample[
+            sample.iloc[:, 0].isin(task.line_ids(data.rows["row_id"]))
+        ]  # a trial: `podium check` wants all of them
     predictions = _filled(task.predictions.read(paths.ensemble(name)).of_split("test"), data, scoring)
     columns = list(sample.columns[1:])
     submission = task.submission(predictions, data, columns)

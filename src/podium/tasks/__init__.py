@@ -84,6 +84,10 @@ class Task(Frozen):
         """Return the function from positions of rows to their score, for standard errors and paired differences."""
         return lambda rows: self.score(metric, y[rows], p.take(rows), None if weight is None else weight[rows])
 
+    def differing(self, y: Any, other: Any) -> np.ndarray:
+        """Return `(n,)` bool: the rows whose targets are not the same in both."""
+        return np.asarray((y != other).reshape(len(y), -1).any(axis=1))
+
     def finished(self, p: Any, clip: tuple[float, float] | None) -> Any:  # noqa: ARG002  # not every answer has a range
         """Return predictions as they go out of the house, clipped where they are numbers."""
         return p
@@ -126,6 +130,10 @@ class Task(Frozen):
     @abstractmethod
     def fallback(self, data: Dataset, row_ids: Iterable[str]) -> Any:
         """Return predictions for test rows without a readable image: the best constant ones."""
+
+    def line_ids(self, row_ids: Iterable[str]) -> list[str]:
+        """Return the ids of the submission's lines that are of these rows."""
+        return list(row_ids)
 
     @abstractmethod
     def submission(self, p: Any, data: Dataset, columns: list[str]) -> pd.DataFrame:

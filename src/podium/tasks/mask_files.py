@@ -134,12 +134,8 @@ def _of_images(
 
 def _require_owner(template: str, used: set[str], raw: Raw, key: str) -> None:
     """Raise PodiumError for a mask of no row."""
-    pattern = re.sub(r"\.(stem|name)\}", "}", template)
-    names = re.findall(r"\{(\w+)\}", pattern)
-    for name in names:  # a part may come twice, as an id in a folder and in the file's name
-        head, _, tail = pattern.partition(f"{{{name}}}")
-        pattern = f"{head}{{{name}}}{tail.replace(f'{{{name}}}', '*')}"
-    if names and (extra := sorted(set(matched(pattern, raw, key)["path"]) - used)):
+    pattern = re.sub(r"\{[^{}]*\}", "*", template)
+    if pattern != template and (extra := sorted(set(matched(pattern, raw, key)["path"]) - used)):
         raise PodiumError(f"{key}: {extra[0]} is the mask of no image ({len(extra)} such files)")
 
 

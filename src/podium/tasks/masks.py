@@ -112,6 +112,8 @@ class Task(tasks.Task):
     """Whether test rows have masks too, which then are held out."""
     runs: RunLength = RunLength()
     """How run-length codes are read and written."""
+    line: str | None = None
+    """The id of a submission's line where each row has one for each class, such as `{row}_{label}`; null: one a row."""
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
@@ -121,6 +123,8 @@ class Task(tasks.Task):
             raise ValueError(f"`labels`: {preview(self.labels)}: each class once")
         if self.image is not None:
             self.image.check(self.labels)
+        if self.line is not None and not ("{row}" in self.line and "{label}" in self.line):
+            raise ValueError(f"`line`: {self.line!r} must hold {{row}} and {{label}}")
         if self.table is not None and self.table.label is None and len(self.labels) > 1:
             raise ValueError("`table.label`: with several `labels` it must name the column that holds the class")
         return self
@@ -201,6 +205,10 @@ class Task(tasks.Task):
         counts = (p if isinstance(p, Overlaps) else self.overlaps(y, p)).counts
         return lambda rows: metric(area[rows], counts[rows], None if weight is None else weight[rows])
 
+    def differing(self, y: Truth, other: Truth) -> np.ndarray:
+        """See Task."""
+        return np.asarray((y.runs != other.runs).any(axis=1) | (y.shape != other.shape).any(axis=1))
+
     # Combining
 
     def stacked(self, members: Sequence[Masks]) -> np.ndarray:
@@ -257,25 +265,37 @@ class Task(tasks.Task):
         arrays = [np.zeros((len(self.labels), 1, 1), np.uint8)] * len(ids)
         return Masks.of_arrays(ids, "test", arrays, self.labels, shape)
 
+    def line_ids(self, row_ids: Iterable[str]) -> list[str]:
+        """See Task; the classes of a row one after the other."""
+        if self.line is None:
+            return list(row_ids)
+        pairs = ((row_id, label) for row_id in row_ids for label in self.labels)
+        return [self.line.replace("{row}", row_id).replace("{label}", label) for row_id, label in pairs]
+
     def submission(self, p: Masks, data: Dataset, columns: list[str]) -> pd.DataFrame:  # noqa: ARG002
-        """See Task; a column for each class."""
+        """See Task; a column for each class, or a line."""
         self._require_columns(columns)
-        lines = [
-            [rle.encode(mask, self.runs.order, self.runs.first) for mask in self.decide(p.whole(row))]
+        runs = [
+            rle.encode(mask, self.runs.order, self.runs.first)
             for row in range(len(p))
+            for mask in self.decide(p.whole(row))
         ]
-        found = pd.DataFrame(lines, columns=columns, dtype="str")
-        return pd.concat([pd.DataFrame({"row_id": p.row_id}, dtype="str"), found], axis=1)
+        ids = self.line_ids(p.row_id)
+        found = pd.DataFrame(np.array(runs, object).reshape(len(ids), len(columns)), columns=columns, dtype="str")
+        return pd.concat([pd.DataFrame({"row_id": ids}, dtype="str"), found], axis=1)
 
     def cell_specs(self, data: Dataset, columns: list[str]) -> dict[str, CellSpec]:
         """See Task."""
         self._require_columns(columns)
         ids = data.rows.loc[data.rows["split"] == "test", "row_id"].to_numpy(object)
-        shapes = {row_id: tuple(one) for row_id, one in zip(ids, _own_shapes(data, ids).tolist(), strict=True)}
-        return dict.fromkeys(columns, CellSpec(runs=Runs(shapes, self.runs.first)))
+        shapes = np.repeat(_own_shapes(data, ids), 1 if self.line is None else len(self.labels), axis=0)
+        by_line = {line: tuple(one) for line, one in zip(self.line_ids(ids), shapes.tolist(), strict=True)}
+        return dict.fromkeys(columns, CellSpec(runs=Runs(by_line, self.runs.first)))
 
     def _require_columns(self, columns: list[str]) -> None:
-        if len(columns) != len(self.labels):
+        if self.line is not None and len(columns) != 1:
+            raise PodiumError(f"submission.columns: after the id there must be the codes alone, not {preview(columns)}")
+        if self.line is None and len(columns) != len(self.labels):
             raise PodiumError(
                 f"submission.columns: after the id there must be one for each of task.labels, {preview(self.labels)},"
                 f" not {len(columns)} columns"
@@ -284,7 +304,13 @@ class Task(tasks.Task):
     def read_submission(self, submission: pd.DataFrame, data: Dataset) -> Masks:
         """See Task."""
         ids = submission.iloc[:, 0].to_numpy(object)
-        return self._read(ids, submission.iloc[:, 1:].fillna("").to_numpy(object), data, "the submission")
+        cells = submission.iloc[:, 1:].fillna("").to_numpy(object)
+        if self.line is not None:  # whole rows, as `line_ids` has them
+            rows = data.rows.loc[data.rows["split"] == "test", "row_id"]
+            of_line = dict(zip(self.line_ids(rows), np.repeat(rows, len(self.labels)), strict=True))
+            ids = np.array([of_line[line] for line in ids[:: len(self.labels)]], object)
+            cells = cells.reshape(len(ids), len(self.labels))
+        return self._read(ids, cells, data, "the submission")
 
     def read_import(self, path: Path, data: Dataset) -> tuple[Masks, np.ndarray | None]:
         """See Task; a column for each class, called like it."""
