@@ -17,10 +17,10 @@ from podium.heads import Training
 from podium.splits import folds
 
 N, VIEWS, D = 120, 2, 10
-BAG = {"hidden": 16, "dropout": 0.1, "epochs": 12, "batch": 16, "learning_rate": 0.02}
+BAG = {"hidden": 16, "dropout": 0.1, "epochs": 25, "batch": 16, "learning_rate": 0.02}
 # Small settings; then those that make a head split its training rows within, or average several models.
 SETTINGS = {
-    "attention": [BAG | {"patience": 6, "attention": 8}],
+    "attention": [BAG, BAG | {"patience": 6, "attention": 8}],
     "gru": [BAG | {"units": 16}],
     "kernel_ridge": [{}, {"alpha": 0.3, "pca": 3}],
     "knn": [{"pca": None}, {"pca": 3, "neighbours": 5}],
@@ -37,10 +37,7 @@ SETTINGS = {
     "rbf_svm": [{"pca": None}, {"pca": 3}],
     "ridge": [{"alpha": 0.01}],
 }
-KERAS = {"attention", "gru", "mlp"}
-# What these do with a task they share with each other, and building them takes seconds.
-FEW = {"attention": ("multilabel",), "gru": ("regression",)}
-MARKS = dict.fromkeys(KERAS, pytest.mark.keras) | {"lightgbm": pytest.mark.slow}
+MARKS = {"mlp": pytest.mark.keras, "lightgbm": pytest.mark.slow}
 TASKS = {
     "binary": ({"target": "t"}, ["no", "yes"]),
     "multiclass": ({"target": "t"}, ["a", "b", "c"]),
@@ -51,7 +48,7 @@ TASKS = {
 
 def _cases():
     for name in plugins.names("heads"):
-        tasks = FEW.get(name, plugins.find("heads", name, "x").tasks)
+        tasks = plugins.find("heads", name, "x").tasks
         for number, options in enumerate(SETTINGS[name]):
             # A Keras model takes a second to build, whatever its data.
             for kind in tasks[:1] if name == "mlp" and number else tasks:

@@ -36,7 +36,6 @@ def auc(name, options, x, y, width=WIDTH):
     return roc_auc_score(y[~train], predict(model, x[~train])[:, 0])
 
 
-@pytest.mark.keras
 def test_attention_finds_the_one_image_that_counts():
     """Bags of six to twelve digits, of which one may be a nine."""
     rng = np.random.default_rng(0)
@@ -52,7 +51,6 @@ def test_attention_finds_the_one_image_that_counts():
     assert found > 0.95
 
 
-@pytest.mark.keras
 def test_a_recurrent_head_knows_the_order():
     """Three digits, of which the first may be less than the last: their mean is the same in any order."""
     drawn = np.random.default_rng(0).choice(len(X), (N, 3))
@@ -63,6 +61,47 @@ def test_a_recurrent_head_knows_the_order():
     found = auc("gru", {"epochs": 25, "learning_rate": 0.01}, packed(images, first, count), rises)
     assert by_mean < 0.65
     assert found > 0.85
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel", "regression"])
+@pytest.mark.parametrize("name", ["attention", "gru"])
+def test_gradients_are_the_loss_s_slopes(name, task):
+    """Of every weight, by small steps to either side, in float64; some rows have fewer images."""
+    rng = np.random.default_rng(0)
+    head = plugins.make(
+        "heads", name, {"hidden": 4, "l2": 0.01, "attention" if name == "attention" else "units": 3}, "x"
+    )
+    k = 1 if task in ("binary", "regression") else 3
+    pool, width = head.begin(rng)
+    weights = pool | {"each": rng.normal(size=(5, 4)), "each_offset": rng.normal(size=4)}
+    weights |= {"last": rng.normal(size=(width, k)), "last_offset": rng.normal(size=k)}
+    is_there = np.arange(3) < np.array([3, 1, 2, 3, 2, 1])[:, None]
+    x = rng.normal(size=(6, 3, 5)) * is_there[:, :, None]
+    target = np.eye(3)[rng.integers(0, 3, 6)] if task == "multiclass" else rng.integers(0, 2, (6, k)).astype(float)
+    parts = (x, is_there, target, rng.uniform(0.5, 2, 6))
+    _, gradients = head.gradients(weights, parts, task)
+    assert set(gradients) == set(weights)
+    for key, array in weights.items():
+        for place in np.ndindex(array.shape):
+            losses = []
+            for step in (1e-5, -1e-5):
+                moved = array.copy()
+                moved[place] += step
+                losses.append(head.gradients(weights | {key: moved}, parts, task)[0])
+            assert (losses[0] - losses[1]) / 2e-5 == pytest.approx(gradients[key][place], rel=1e-4, abs=1e-8)
+
+
+@pytest.mark.parametrize("name", ["attention", "gru"])
+def test_what_trains_is_what_predicts(name):
+    """The vector of each row while it trains is the saved model's."""
+    rng = np.random.default_rng(0)
+    head = plugins.make("heads", name, {"hidden": 6}, "x")
+    rows, _ = rows_of(rng, [3, 1, 5], 4)
+    weights, _ = head.begin(rng)
+    each = steps_of(rng, 4, 6)
+    images, is_there = unpacked(rows, 5)
+    hidden = each.predict(images.reshape(-1, 4)).reshape(3, 5, 6)
+    np.testing.assert_allclose(head.step(weights, 5, each).predict(rows), head.pool(weights, hidden, is_there)[0])
 
 
 def rows_of(rng, count, d):
