@@ -36,6 +36,7 @@ def make_config(student=PUPIL):
         views=Views(train=("identity",), test=("identity",)),
         members={name: Member(backbones=(name,), head=Head(C=1.0)) for name in ("one", "two")},
         fusions={},
+        finetunes={},
         students={"pupil": student},
     )
     competition = Competition.model_construct(title="Toy", task=Task(target="x"))

@@ -90,7 +90,8 @@ class BagHead(heads.Head):
         """Return `(n,)` bool: the rows that early stopping goes by."""
         if self.patience is None:
             return np.zeros(len(data.x), bool)
-        return folds.inner(data.y, data.group, self.inner, data.seed, is_value=data.task == "regression") == 0
+        part = folds.inner(data.y, data.group, self.inner, data.seed, is_value=data.task == "regression")
+        return np.asarray(part == 0)
 
     def _trained(self, parts: tuple[np.ndarray, ...], held: np.ndarray, data: Training) -> Arrays:
         rng = np.random.default_rng(data.seed)
@@ -158,7 +159,7 @@ class BagHead(heads.Head):
 
 def uniform(rng: np.random.Generator, n_in: int, n_out: int) -> np.ndarray:
     """Return initial weights `(n_in, n_out)` that keep the variance (Glorot and Bengio 2010)."""
-    return rng.uniform(-1, 1, (n_in, n_out)) * np.sqrt(6 / (n_in + n_out))
+    return np.asarray(rng.uniform(-1, 1, (n_in, n_out)) * np.sqrt(6 / (n_in + n_out)))
 
 
 def _loss(out: np.ndarray, target: np.ndarray, weight: np.ndarray, task: str) -> tuple[float, np.ndarray]:
