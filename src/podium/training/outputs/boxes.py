@@ -138,7 +138,7 @@ class Problem(outputs.Problem):
         for n, ((model, plan), network) in enumerate(zip(asked, networks, strict=True)):
             if len(plan):
                 tables.append(plan.assign(network=n))
-                packed.append(network.predict(np.stack([model.rows.get(key) for key in plan["key"]])))
+                packed.append(network.predict(np.stack([*model.rows.get(plan["key"])])))
         plan, boxes = pd.concat(tables, ignore_index=True), np.concatenate(packed)
         boxes = self._on_images(plan, boxes)
         images, by_image = _fused(plan, boxes)
