@@ -419,14 +419,13 @@ def test_files_that_tell_no_labels(root, capsys):
 
 
 def voc(n):
-    return f"<annotation><filename>{n}.jpg</filename><object><name>dog</name><bndbox/></object></annotation>".encode()
+    box = "<bndbox><xmin>1</xmin><ymin>2</ymin><xmax>6</xmax><ymax>7</ymax></bndbox>"
+    kind = ["dog", "big cat"][n % 2]
+    size = "<size><width>8</width><height>8</height><depth>3</depth></size>"
+    return f"<annotation>{size}<object><name>{kind}</name>{box}</object></annotation>".encode()
 
 
 QUESTIONS = {
-    "boxes": (
-        images("JPEGImages/{}.jpg", range(6)) | {f"Annotations/{n}.xml": voc(n) for n in range(6)},
-        "task: 6 .xml files hold boxes (VOC XML), and boxes are a task of their own",
-    ),
     "yolo": (
         images("images/{}.jpg", range(6)) | {f"labels/{n}.txt": b"0 0.5 0.5 0.25 0.2\n" for n in range(6)},
         "task: 6 .txt files hold boxes (YOLO text), and boxes are a task of their own",
@@ -466,6 +465,19 @@ def bright_squares():
     files["train.csv"] = table("ImageId,EncodedPixels", lines[:12])
     files["sample_submission.csv"] = table("ImageId,EncodedPixels", [f"{n:02x}.png,1 1" for n in range(12, 16)])
     return files
+
+
+def test_boxes_in_voc_files(root, capsys):
+    """The draft names the files and the classes in them, and prepare reads every box; a recipe is not guessed."""
+    put(root / "files", images("JPEGImages/{}.jpg", range(8)) | {f"Annotations/{n}.xml": voc(n) for n in range(8)})
+    new.run("files")
+    competition = config.load_competition("files")
+    assert competition.task.kind == "boxes"
+    assert competition.task.classes == ("big cat", "dog")
+    assert len(ROWS.read(config.paths.data("files", "rows.parquet"))) == 8
+    out = capsys.readouterr().out
+    assert "which of their classes are asked for?" in out
+    assert "no recipe: for boxes, see docs/boxes.md" in out
 
 
 @pytest.mark.keras

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
-from ruamel.yaml import YAML, YAMLError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from podium import metrics, paths, plugins
 from podium.config import Config, vector_task

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from podium.imaging.images import SUFFIXES
-from podium.layouts import guess_columns, guess_masks, guess_names
+from podium.layouts import guess_boxes, guess_columns, guess_masks, guess_names
 from podium.layouts.guess_names import Files, Found
 from podium.layouts.guess_task import Answer, answer_of
 
@@ -57,7 +57,12 @@ def guess(
         if made.needs in kinds and train and _masks(train, test, tables, made):
             _ending(sample, test, made)
             return made
+        if made.needs in kinds and _boxes(guess_boxes.draft(sources, folders, read), made):
+            _ending(None, None, made)
+            made.say("submission", {"columns": ["id", "PredictionString"]}, "usual for boxes")
+            return made
     answers = list(tables[sample].columns[1:]) if sample else []
+    labels: pd.DataFrame | None
     if train:
         labels, target = _from_table(train, test, sample, tables, answers, made)
     else:
@@ -66,6 +71,19 @@ def guess(
     _task(answer_of(labels, target, answers, first), made)
     _ending(sample, test, made)
     return made
+
+
+def _boxes(found: tuple[dict[str, Any], dict[str, Any]] | None, made: Guess) -> bool:
+    """Set layout, task and metric of boxes in files; returns whether there are some."""
+    if found is None or made.needs != "boxes":
+        return False
+    layout, task = found
+    made.say("layout", layout, "images whose XML files have their names")
+    made.say("task", task, "the classes that the files name")
+    made.say("metric", guess_boxes.METRIC, "usual for boxes: look it up on the competition's evaluation page")
+    made.say("metrics", guess_boxes.OTHERS, "reported beside it")
+    made.unknown.append("task.annotations: does the first pixel count as 1, as Pascal VOC counts (one_based: true)?")
+    return True
 
 
 def _masks(train: Found, test: Found | None, tables: Mapping[str, pd.DataFrame], made: Guess) -> bool:

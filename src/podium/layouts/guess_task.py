@@ -80,8 +80,8 @@ def _one_column(target: str, values: pd.Series, sample: Sequence[str]) -> Answer
     spaced = next((value for value in distinct if " " in value), None)
     questions = [f"task.kind: is {spaced!r} one label? If it is a list of labels, use multilabel"] if spaced else []
     if top > 1:
-        task = {"kind": "multiclass", "target": target, "top": top}
-        return Answer(task, f"the sample names {top} labels a row", f"map@{top}", ["log_loss"], questions)
+        ranked: dict[str, Any] = {"kind": "multiclass", "target": target, "top": top}
+        return Answer(ranked, f"the sample names {top} labels a row", f"map@{top}", ["log_loss"], questions)
     reason = f"{len(distinct)} labels"
     return Answer({"kind": "multiclass", "target": target}, reason, "accuracy", ["log_loss"], questions)
 
