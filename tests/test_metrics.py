@@ -360,6 +360,14 @@ def test_the_working_directory_comes_first(tmp_path, monkeypatch):
     assert metrics.find("own_of_two:f", "here").direction == "lower"
 
 
+def test_a_direction_is_what_it_says():
+    """Though a module of the user's may have put the word together."""
+    lower, higher = (
+        metrics.metric(direction="".join(word), takes="probs", tasks=("binary",)) for word in ("lower", "higher")
+    )
+    assert (lower(max).sign, higher(max).sign) == (1, -1)
+
+
 def test_which_tasks_a_rank_can_score():
     """Several right labels have no top k, but a mean average precision."""
     assert metrics.find("map@3", "here").tasks == ("multiclass", "multilabel")

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 DVC_TMP = Path(".dvc/tmp")
+DVC_LOCK = Path("dvc.lock")
 PARAMS = Path("params.yaml")
 COMPETITIONS = Path("competitions")
 RECIPES = Path("recipes")

@@ -132,10 +132,10 @@ def test_votes_are_scikit_learns():
 
 def test_neighbours_are_a_loop_over_the_nearest():
     """By cosine, weighted by closeness and by the rows' own weight, with a prior."""
-    x, source = x_of(5, 3), x_of(12, 3, seed=1)
-    rows = rows_of(source, range(12))
+    x, source = x_of(40, 3), x_of(500, 3, seed=1)
+    rows = rows_of(source, range(500))
     rng = np.random.default_rng(2)
-    targets, weight, mean = rng.random((12, 2)), rng.uniform(0.5, 2, 12), np.array([0.3, 0.6])
+    targets, weight, mean = rng.random((500, 2)), rng.uniform(0.5, 2, 500), np.array([0.3, 0.6])
     model = steps.Neighbours(rows, targets, mean, weight, n_near=4, temperature=0.2, prior=1.5)
     distance, near = NearestNeighbors(n_neighbors=4, metric="cosine").fit(2 * source + 1).kneighbors(x)
     expected = []

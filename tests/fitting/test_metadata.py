@@ -228,6 +228,9 @@ def test_a_member_says_what_it_takes(rows, tmp_path, choice, backbones, expected
     features["metadata"] = blank(ids)
     inputs = FitInputs(Dataset.in_memory(rows, []), folds.make(rows, "plain", 2, seed=0), features, features)
     member = Member(backbones=backbones, head=Ridge(), metadata=choice)
+    if not choice:  # what a head gets where nothing is said
+        bare = inputs.predict(REGRESSION, member.head, backbones, 0)
+        np.testing.assert_array_equal(bare.p, inputs.predict(REGRESSION, member.head, backbones, 0, metadata=choice).p)
     scores = fit_member(inputs, REGRESSION, member, backbones, 0, tmp_path / "m")
     about = json.loads((tmp_path / "m/about.json").read_text())
     assert [column["name"] for column in about["metadata"]] == expected

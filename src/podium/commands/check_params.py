@@ -13,7 +13,7 @@ from podium.features.extraction import resolve_auto
 from podium.splits import folds
 from podium.stages import prepare
 from podium.stages.prepare import Listed
-from podium.storage import rwlock
+from podium.storage import killed
 from podium.storage.raw import Raw
 from podium.tasks.vector import ExclusiveTask, VectorTask
 from podium.training.encoder import find
@@ -26,8 +26,8 @@ def run(config: Config, data: bool = False) -> None:  # noqa: FBT001, FBT002  # 
     With `data` the raw files are looked at too, once they are here. Mends what a killed DVC left, which would stop the
     next one.
     """
-    if rwlock.mend():
-        print(f"{paths.DVC_TMP / 'rwlock'}: a killed run left it broken; it is removed")  # noqa: T201
+    for file in killed.mend():
+        print(f"{file}: a killed run left it broken; it is removed")  # noqa: T201
     params = config.params
     for name, backbone in params.backbones.items():
         where = f"{paths.PARAMS}: backbones.{name}"
