@@ -82,6 +82,12 @@ def test_many_images_get_one_backbone(draft):
     assert "with more time: efficientnet_lite1, efficientnet_lite2" in draft.text
 
 
+def test_slow_heads_are_for_few_rows(draft):
+    """Kernel ridge is not for thousands of rows, so that a first score comes soon."""
+    assert "kernel_all" in draft(n=2000)["fusions"]
+    assert "kernel_all" not in draft(n=6000)["fusions"]
+
+
 def test_folds_follow_task_and_groups(draft):
     """Classes, tenths of values, labels, groups and time."""
     assert draft()["folds"] == {"scheme": "stratified", "k": 5, "repeats": 1, "file": None}

@@ -251,7 +251,7 @@ def _heads(facts: Facts, backbones: list[str], made: _Draft, *, has_metadata: bo
     fusions: dict[str, Any] = {}
     if len(backbones) > 1:
         fusions[f"{linear}_all"] = {"backbones": list(backbones), **own}
-    if backbones and n <= _MANY_ROWS / 2:
+    if backbones and n <= _FEW_ROWS:  # its time grows with the cube of the rows: 6,000 took most of a first run
         kernel = {"head": "kernel_ridge", "views": "mean"}
         if len(backbones) > 1:
             fusions["kernel_all"] = {"backbones": list(backbones), **kernel}
