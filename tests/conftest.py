@@ -33,7 +33,7 @@ SLOW = {
     "commands/test_compare.py": r"(?!test_a_better|test_nothing)",
     "commands/test_explain.py": r"test_the_evidence",
     "commands/test_leaks.py": r"(?!test_clean_data)",
-    "commands/test_new.py": r"test_a_guess_leads_.*\[(?!cifar)|test_guesses_have|test_a_competition_of_kaggle",
+    "commands/test_new.py": r"test_a_draft_leads_.*\[(?!cifar)|test_guesses_have|test_a_competition_of|test_masks_in",
     "commands/test_tune.py": r"(?!test_what_cannot)",
     "contracts/test_heads.py": r".*\[(kernel_ridge-0-(?!binary)|\w+-1-|\w+-0-multi)",
     "ensembles/test_ensembles.py": r"test_weights_that_fit_noise|.*\[stack-multi",

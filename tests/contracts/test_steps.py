@@ -136,8 +136,8 @@ def test_neighbours_are_a_loop_over_the_nearest():
     rows = rows_of(source, range(500))
     rng = np.random.default_rng(2)
     targets, weight, mean = rng.random((500, 2)), rng.uniform(0.5, 2, 500), np.array([0.3, 0.6])
-    model = steps.Neighbours(rows, targets, mean, weight, n_near=4, temperature=0.2, prior=1.5)
-    distance, near = NearestNeighbors(n_neighbors=4, metric="cosine").fit(2 * source + 1).kneighbors(x)
+    model = steps.Neighbours(rows, targets, mean, weight, n_near=64, temperature=0.2, prior=1.5)
+    distance, near = NearestNeighbors(n_neighbors=64, metric="cosine").fit(2 * source + 1).kneighbors(x)
     expected = []
     for row_distance, row_near in zip(distance, near, strict=True):
         w = np.exp((row_distance[0] - row_distance) / 0.2) * weight[row_near]
