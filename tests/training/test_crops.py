@@ -48,7 +48,7 @@ def test_positive_crops_hold_a_pixel_of_a_class():
     found = np.asarray(crops(masks, positive=1.0).draw(places, 0)[1])[..., 0]
     assert found.sum(axis=(1, 2)).tolist() == [1] * len(places)
     assert len({tuple(np.argwhere(one)[0]) for one in found}) > 20
-    assert np.asarray(crops(masks, positive=0.0).draw(places, 0)[1]).sum() < 0.3 * len(places)
+    assert np.asarray(crops(masks, positive=0.0).draw(places, 0)[1]).sum() < 0.45 * len(places)
 
 
 def test_turned_crops_show_what_lies_around_them():

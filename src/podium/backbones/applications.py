@@ -66,7 +66,7 @@ class Application(PretrainedNetwork):
             reason = str(error).splitlines()[0]
             raise PodiumError(f"{where}: cannot download {path.name} ({reason}); put it into {path.parent}") from None
 
-    def trunk(self, px: int, names: tuple[str, ...], *, pretrained: bool) -> Any:
+    def trunk(self, px: int | None, names: tuple[str, ...], *, pretrained: bool) -> Any:
         """See PretrainedNetwork."""
         import keras
 

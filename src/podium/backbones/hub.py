@@ -73,7 +73,7 @@ class HubNetwork(PretrainedNetwork):
         offset = 0.0 if preset.offset is None else preset.offset
         return pixels * ops.convert_to_tensor(scale, "float32") + ops.convert_to_tensor(offset, "float32")
 
-    def trunk(self, px: int, names: tuple[str, ...], *, pretrained: bool) -> Any:
+    def trunk(self, px: int | None, names: tuple[str, ...], *, pretrained: bool) -> Any:
         """See PretrainedNetwork."""
         import keras
         import keras_hub

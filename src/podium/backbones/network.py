@@ -82,6 +82,9 @@ class PretrainedNetwork(Network):
         """Return what the trunk takes, from float32 RGB in [0, 255]."""
         raise NotImplementedError
 
-    def trunk(self, px: int, names: tuple[str, ...], *, pretrained: bool) -> Any:
-        """Return a Keras model from preprocessed pixels to a dict of the named maps (or `head`, or `logits`)."""
+    def trunk(self, px: int | None, names: tuple[str, ...], *, pretrained: bool) -> Any:
+        """Return a Keras model from preprocessed pixels to a dict of the named maps (or `head`, or `logits`).
+
+        Without `px` it takes pictures of any size, if the network can.
+        """
         raise NotImplementedError

@@ -123,15 +123,16 @@ class Masks(Predictions):
 
     def take(self, indices: np.ndarray) -> Self:
         """See Predictions."""
-        names = ("row_id", "split", "maps", "shape")
-        return replace(self, **{name: getattr(self, name)[indices] for name in names})
+        row_id, split, maps, shape = (part[indices] for part in (self.row_id, self.split, self.maps, self.shape))
+        return replace(self, row_id=row_id, split=split, maps=maps, shape=shape)
 
     @classmethod
     def concat(cls, parts: Sequence[Self]) -> Self:
         """See Predictions."""
-        names = ("row_id", "split", "maps", "shape")
-        joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
-        return replace(parts[0], **joined)
+        row_id, split, maps, shape = (
+            np.concatenate([getattr(part, name) for part in parts]) for name in ("row_id", "split", "maps", "shape")
+        )
+        return replace(parts[0], row_id=row_id, split=split, maps=maps, shape=shape)
 
 
 @dataclass(frozen=True)

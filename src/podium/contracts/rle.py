@@ -13,7 +13,8 @@ def encode(mask: np.ndarray, order: Order = "columns", first: int = 1) -> str:
     Pixels are counted from `first` on, down the columns from the left one on, or along the rows from the top.
     """
     flat = _turned(mask, order).reshape(-1)
-    edges = np.flatnonzero(np.diff(flat, prepend=np.uint8(0), append=np.uint8(0)))
+    inner = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    edges = np.concatenate([np.flatnonzero(flat[:1]), inner, np.flatnonzero(flat[-1:]) + len(flat)])
     edges[1::2] -= edges[::2]  # ends become lengths
     edges[::2] += first
     return str(edges.tolist())[1:-1].replace(",", "")
@@ -53,7 +54,7 @@ def _turned(mask: np.ndarray, order: Order) -> np.ndarray:
 def _checked(runs: str, n_pixels: int, first: int) -> tuple[np.ndarray, np.ndarray]:
     """Return `(r,)` the place of each run's first pixel, from 0 on, and that behind its last."""
     try:
-        numbers = np.array([int(number) for number in runs.split()], np.int64)
+        numbers = np.array(list(map(int, runs.split())), np.int64)
     except (ValueError, OverflowError):
         raise ValueError(f"run-length codes are whole numbers, not {runs[:40]!r}") from None
     if len(numbers) % 2:

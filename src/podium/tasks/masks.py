@@ -348,7 +348,7 @@ def learn_cut(reached: np.ndarray, y: Truth, loss: LossFn) -> Cut:
     tried = [HALF, *range(1, SURE + 1)]  # one half stays where none is better
     common = tried[int(np.argmin([at(np.full(n_labels, value), least) for value in tried]))]
     thresholds = np.full(n_labels, common)
-    for label in labels:
+    for label in labels.tolist():
         pairs = [(common, 0)]
         for threshold in (common, *_THRESHOLDS.tolist()):
             areas = np.unique(np.quantile(reached[:, label, threshold, 0], _QUANTILES).astype(np.int64) + 1)
@@ -368,7 +368,7 @@ def _with(
 
 
 def _cut(cut: Fitted, alone: Callable[[np.ndarray], np.ndarray], maps: np.ndarray) -> np.ndarray:
-    return cut.predict(alone(maps))
+    return np.asarray(cut.predict(alone(maps)))
 
 
 def _blended(blend: Fitted, parts: Sequence[tuple[Masks, int]]) -> np.ndarray:
@@ -377,7 +377,7 @@ def _blended(blend: Fitted, parts: Sequence[tuple[Masks, int]]) -> np.ndarray:
         shape = tuple(parts[0][0].shape[parts[0][1]].tolist())
         maps = [resized(one, shape) for one in maps]
     p = blend.predict(np.stack(maps).astype(np.float32))
-    return np.rint(p.clip(0, SURE)).astype(np.uint8)
+    return np.asarray(np.rint(p.clip(0, SURE)).astype(np.uint8))
 
 
 def _decoded(texts: Sequence[str], shape: tuple[int, int], runs: RunLength) -> np.ndarray:

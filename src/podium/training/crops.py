@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -16,19 +16,19 @@ _MARGIN = 0.25  # of a crop's side, on each side: what a turned or shifted crop 
 class MaskTraining(Frozen):
     """Beside the other settings of a finetune, those of networks that end in masks."""
 
-    crop: int | None = Field(None, ge=16)
+    crop: Annotated[int | None, Field(ge=16)] = None
     """Pixels a side of the squares that are cut out to train on; null: whole pictures."""
-    crops: int = Field(1, ge=1)
+    crops: Annotated[int, Field(ge=1)] = 1
     """Crops of each picture in an epoch."""
-    positive: float = Field(0.5, ge=0, le=1)
+    positive: Annotated[float, Field(ge=0, le=1)] = 0.5
     """The share of crops around a pixel of some class; the others lie anywhere."""
     loss: Literal["cross_entropy", "dice", "both", "focal", "tversky", "both_tversky", "lovasz", "both_lovasz"] = "both"
     """What is minimised; `both` is cross-entropy and Dice, `both_...` cross-entropy and the other."""
-    clahe: float | None = Field(None, gt=0)
+    clahe: Annotated[float | None, Field(gt=0)] = None
     """Limit of a local equalisation of contrast, of training and predicted pictures; null: none."""
-    tile: int | None = Field(None, ge=32)
+    tile: Annotated[int | None, Field(ge=32)] = None
     """Pixels a side of the squares that a picture is predicted in; null: the whole picture at once."""
-    overlap: float = Field(0.25, ge=0, le=0.5)
+    overlap: Annotated[float, Field(ge=0, le=0.5)] = 0.25
     """The share of a tile's side that its neighbour covers too, blended."""
 
 
@@ -112,16 +112,13 @@ def tiled(
     border = max(round(settings.overlap * tile), 1)
     ramp = np.minimum(np.arange(tile) + 1, border) / border
     weight = (np.minimum(ramp, ramp[::-1])[:, None] * np.minimum(ramp, ramp[::-1]))[..., None].astype(np.float32)
-    total = norm = None
+    total, norm = np.zeros((0, 0, 0), np.float32), np.zeros((*whole.shape[:2], 1), np.float32)
     for top in _starts(whole.shape[0], tile, tile - border):
         for left in _starts(whole.shape[1], tile, tile - border):
             found = predict(whole[top : top + tile, left : left + tile])
-            if total is None:
-                total = np.zeros((*whole.shape[:2], found.shape[2]), np.float32)
-                norm = np.zeros((*whole.shape[:2], 1), np.float32)
+            total = total if total.size else np.zeros((*whole.shape[:2], found.shape[2]), np.float32)
             total[top : top + tile, left : left + tile] += weight * found
             norm[top : top + tile, left : left + tile] += weight
-    assert total is not None
     return np.asarray((total / norm)[:height, :width])
 
 

@@ -6,31 +6,31 @@ _WIDTHS = {1: 16, 2: 24, 4: 32, 8: 64, 16: 96, 32: 128}  # maps, by stride
 _LIGHT = 48  # maps of the FPN-like one
 
 
-def unet(maps: list[Any]) -> tuple[Any, list[Any]]:
+def unet(maps: list[Any], strides: list[int]) -> tuple[Any, list[Any]]:
     """Return a map `(n, h, w, 16)` and the layers that are new: maps join on the way up, the pixels last.
 
-    `maps` are of stride 1 (the pixels), 2, 4, ..., each half as large as the one before it (Ronneberger et al. 2015).
+    `maps` are of rising `strides`, from 1 (the pixels) on (Ronneberger et al. 2015).
     """
     from keras import layers
 
     block = _Blocks()
-    last = block(maps[-1], _WIDTHS[2 ** (len(maps) - 1)])
+    last = block(maps[-1], _WIDTHS[strides[-1]])
     for level in range(len(maps) - 2, -1, -1):
-        last = layers.Concatenate()([block.add(layers.UpSampling2D(interpolation="bilinear"))(last), maps[level]])
-        last = block(block(last, _WIDTHS[2**level]), _WIDTHS[2**level])
+        last = layers.Concatenate()([block.enlarged(last, strides[level + 1] // strides[level]), maps[level]])
+        last = block(block(last, _WIDTHS[strides[level]]), _WIDTHS[strides[level]])
     return last, block.made
 
 
-def fpn(maps: list[Any]) -> tuple[Any, list[Any]]:
+def fpn(maps: list[Any], strides: list[int]) -> tuple[Any, list[Any]]:
     """Return a map `(n, h, w, 16)` and the layers that are new: all maps as wide, summed (Kirillov et al. 2019)."""
     from keras import layers
 
     block = _Blocks()
     last = block(maps[-1], _LIGHT, kernel=1)
     for level in range(len(maps) - 2, 0, -1):
-        enlarged = block.add(layers.UpSampling2D(interpolation="bilinear"))(last)
+        enlarged = block.enlarged(last, strides[level + 1] // strides[level])
         last = layers.Add()([enlarged, block(maps[level], _LIGHT, kernel=1)])
-    last = block.add(layers.UpSampling2D(interpolation="bilinear"))(block(last, _LIGHT))
+    last = block.enlarged(block(last, _LIGHT), strides[1])
     return block(layers.Concatenate()([last, maps[0]]), _WIDTHS[1]), block.made
 
 
@@ -46,6 +46,11 @@ class _Blocks:
     def add(self, layer: Any) -> Any:
         self.made.append(layer)
         return layer
+
+    def enlarged(self, maps: Any, factor: int) -> Any:
+        from keras import layers
+
+        return self.add(layers.UpSampling2D(factor, interpolation="bilinear"))(maps)
 
     def __call__(self, maps: Any, n_out: int, kernel: int = 3) -> Any:
         from keras import layers

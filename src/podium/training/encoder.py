@@ -1,6 +1,7 @@
 """What is trained: a pretrained network or a preset, from pixels to features, and how deep each of its layers lies."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from podium import plugins
@@ -10,8 +11,9 @@ from podium.backbones.pooling import POOLINGS
 from podium.errors import PodiumError
 from podium.imaging.images import Shape
 from podium.training import Finetune
-from podium.training.networks import Input, ScratchNetwork
+from podium.training.networks import ScratchNetwork
 
+_MAP_AXES = 4  # of a batch of maps
 _MOST_STRIDE = 32  # of the coarsest maps of pretrained networks
 
 
@@ -49,7 +51,7 @@ class Encoder:
         return "features" if self.spec.decoder is None else "maps"
 
     @property
-    def input(self) -> Input:
+    def input(self) -> int | Shape:
         """Return the shape, or the side of a square."""
         height, width = self.shape
         return height if height == width else self.shape
@@ -110,20 +112,29 @@ class Encoder:
         """Return the model from images of any size to its pixels and the last map of each stride, finest first."""
         import keras
 
-        strides = self.strides(network)
         inner = network.trunk(None, self.depths, pretrained=True)
         pixels = keras.Input((None, None, 3))
         found = inner(self.preprocess(pixels))
         around_0 = keras.layers.Rescaling(1 / 64, offset=-127.5 / 64, dtype="float32")(pixels)
-        return keras.Model(pixels, [around_0, *(found[name] for name in strides)]), _depths(inner, self.depths)
+        return keras.Model(pixels, [around_0, *(found[name] for name in self.strides)]), _depths(inner, self.depths)
 
-    def strides(self, network: PretrainedNetwork) -> dict[str, int]:
-        """Return the stride of each map that a decoder takes, the last of each, finest first."""
+    @cached_property
+    def strides(self) -> dict[str, int]:
+        """Return the stride of each map that a decoder takes, the last of each, finest first.
+
+        Raises PodiumError for a network whose maps are no pictures, or do not divide its input evenly.
+        """
+        assert isinstance(self.network, PretrainedNetwork)
         px = 4 * self.stride
-        trunk = network.trunk(px, self.depths, pretrained=False)
+        trunk = self.network.trunk(px, self.depths, pretrained=False)
         shapes = dict(zip(sorted(self.depths), (output.shape for output in trunk.outputs), strict=True))
+        if any(len(shape) != _MAP_AXES or px % shape[1] for shape in shapes.values()):
+            raise PodiumError(
+                f"finetunes: decoder: {self.spec.network} has no maps that a decoder can take; choose one whose maps"
+                " are a half, a quarter, ... of the picture, such as efficientnet_lite0, resnet50 or vgg16"
+            )
         last = {px // shapes[name][1]: name for name in self.depths}
-        return {name: stride for stride, name in sorted(last.items())}
+        return {name: stride for stride, name in sorted(last.items()) if stride > 1}
 
     @property
     def stride(self) -> int:

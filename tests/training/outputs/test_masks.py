@@ -121,7 +121,7 @@ def test_a_decoder_learns_on_a_pretrained_networks_maps(problem, tmp_path, decod
     model = train(job(made, ids, large, tmp_path / "job"), steps.append)
     assert steps[-1].metric > 0.5 > steps[0].metric
     assert made.kept(model, [large[0, :64]]).shape == (1, 2 * 64 * 96)
-    assert list(made.encoder.strides(made.encoder.network)) == ["block1", "block2", "block3", "block5", "head"]
+    assert list(made.encoder.strides) == ["block1", "block2", "block3", "block5", "head"]
 
 
 def test_training_that_is_cut_off_ends_with_the_same_weights(problem, tmp_path):
@@ -169,6 +169,16 @@ def test_settings_that_masks_cannot_have_are_refused(problem, settings, reason):
     """In one line, before anything is trained."""
     with pytest.raises(PodiumError, match=reason):
         problem(drawn(4)[1], **settings)[0].check()
+
+
+def test_decoders_take_the_maps_of_keras_applications(problem):
+    """Whatever their strides; a network whose maps are no even parts of the picture is refused by name."""
+    settings = {"decoder": "fpn", "options": {}, "resize": {"px": 96}, "masks": {"crop": 96}}
+    made, _ = problem(drawn(2)[1], network="resnet50", **settings)
+    assert list(made.encoder.strides.values()) == [4, 8, 16, 32]
+    refused, _ = problem(drawn(2)[1], network="inception_v3", **settings)
+    with pytest.raises(PodiumError, match="decoder: inception_v3 has no maps that a decoder can take"):
+        refused.check()
 
 
 def test_before_training_classes_are_rare(problem):

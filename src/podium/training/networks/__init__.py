@@ -26,11 +26,11 @@ class ScratchNetwork(Frozen):
     gives: ClassVar[Literal["features", "steps", "maps"]] = "features"
 
     @property
-    def native(self) -> Input:
+    def native(self) -> int | Shape:
         """Return the shape that it was made for."""
         return self.native_px if self.native_width is None else (self.native_px, self.native_width)
 
-    def check(self, px: Input, where: str) -> None:
+    def check(self, px: int | Shape, where: str) -> None:
         """Raise PodiumError naming the param below `where` that the network has no answer to."""
         sides = {"px": px} if isinstance(px, int) else {"height": px[0], "width": px[1]}
         for key, side in sides.items():

@@ -25,7 +25,7 @@ class ScratchNetwork(networks.ScratchNetwork):
     @property
     def stride(self) -> int:
         """See podium.training.networks."""
-        return 2**self.depth
+        return int(2**self.depth)
 
     def build(self, px: networks.Input) -> Any:
         """See podium.training.networks."""

@@ -21,6 +21,7 @@ from podium.tasks.masks import Truth
 from podium.training import outputs
 from podium.training.crops import Crops, equalised, tiled
 from podium.training.decoders import DECODERS
+from podium.training.encoder import Encoder
 from podium.training.mask_losses import loss
 from podium.training.model import Model
 from podium.training.outputs import Lessons
@@ -67,6 +68,8 @@ class Problem(outputs.Problem):
             raise PodiumError(
                 f"{self.where}.augment: rand_augment moves pictures without their masks; name rotation, shift, ..."
             )
+        if self.encoder.is_pretrained:
+            self.encoder.strides  # noqa: B018  # raises PodiumError where a decoder cannot take its maps
         sides = (spec.masks.crop,) if spec.masks.crop else self.encoder.shape
         if any(side % stride for side in sides):
             key = "masks.crop" if spec.masks.crop else "resize"
@@ -109,7 +112,7 @@ class Problem(outputs.Problem):
     def build(self, seed: int) -> Model:
         """See Problem."""
         n = len(self.data.labels)
-        return Model(self.encoder, lambda: Output(n, self.task.exclusive, self.encoder.spec, seed), seed)
+        return Model(self.encoder, lambda: Output(n, self.task.exclusive, self.encoder, seed), seed)
 
     def kept(self, model: Model, images: Sequence[np.ndarray]) -> np.ndarray:
         """See Problem; `(n, c * h * w)` float32 of whole numbers from 0 to 255."""
@@ -142,12 +145,12 @@ class Problem(outputs.Problem):
         """Return `(c, h, w)` uint8 of these lines of the plan, of one row."""
         n, (height, width) = len(self.data.labels), self.encoder.shape
         total = np.zeros((n, height, width), np.float32)
-        for line in plan.itertuples():
-            model, network = models[line.model]
-            [row] = model.rows.get([line.key])
-            flat = network.predict(row[None].astype(np.float32))
-            total += undo(flat.reshape(n, -1), (height, width), line.operation, line.parameters)
-        return np.rint(total / len(plan)).astype(np.uint8)
+        columns = (plan[name].tolist() for name in ("model", "key", "operation", "parameters"))
+        for which, key, operation, parameters in zip(*columns, strict=True):
+            model, network = models[which]
+            flat = network.predict(np.asarray(model.rows.get([key]), np.float32))
+            total += undo(flat.reshape(n, -1), (height, width), operation, parameters)
+        return np.asarray(np.rint(total / len(plan)).astype(np.uint8))
 
 
 class Output(Base):
@@ -155,10 +158,13 @@ class Output(Base):
 
     takes: ClassVar[str] = "maps"
 
-    def __init__(self, n_labels: int, exclusive: bool, spec: Any, seed: int) -> None:  # noqa: FBT001
+    def __init__(self, n_labels: int, exclusive: bool, encoder: Encoder, seed: int) -> None:  # noqa: FBT001
         import keras
 
-        self._exclusive, self._spec, self._trained = exclusive, spec, []
+        spec = encoder.spec
+        self._exclusive, self._spec = exclusive, spec
+        self._strides = [1, *encoder.strides.values()] if encoder.is_pretrained else [1]
+        self._trained: list[Any] = []
         odds = _RARE / (1 - (n_labels if exclusive else 1) * min(_RARE, 0.5 / n_labels))
         bias = [*([0.0] if exclusive else []), *[float(np.log(odds))] * n_labels]
         self._dropout = keras.layers.SpatialDropout2D(spec.dropout, seed=seed, dtype="float32")
@@ -168,8 +174,8 @@ class Output(Base):
 
     def connect(self, encoded: Any) -> Any:
         """See Output."""
-        if isinstance(encoded, list | tuple):
-            encoded, self._trained = DECODERS[self._spec.decoder](encoded)
+        if self._spec.decoder is not None:
+            encoded, self._trained = DECODERS[self._spec.decoder](list(encoded), self._strides)
         return self._head(self._dropout(encoded))
 
     def loss(self) -> Any:
@@ -197,7 +203,7 @@ def _activated(logits: np.ndarray, *, exclusive: bool) -> np.ndarray:
     """Return the classes' probabilities `(h, w, c)`."""
     logits = logits.astype(np.float32)
     if not exclusive:
-        return 1 / (1 + np.exp(-logits))
+        return np.asarray(1 / (1 + np.exp(-logits)))
     e = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return np.asarray((e / e.sum(axis=-1, keepdims=True))[..., 1:])
 

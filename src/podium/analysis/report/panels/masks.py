@@ -109,4 +109,5 @@ def _over_thresholds(results: Results) -> pd.DataFrame:
         "recall": both / max(right.sum(), 1),
         "precision": both / np.maximum(found, 1),
     }
-    return pd.DataFrame(table)[some].reset_index(drop=True)
+    curve: pd.DataFrame = pd.DataFrame(table)[some]
+    return curve.reset_index(drop=True)
