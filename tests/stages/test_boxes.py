@@ -26,7 +26,7 @@ from podium.stages import (
     submit,
 )
 
-pytestmark = pytest.mark.keras
+pytestmark = [pytest.mark.keras, pytest.mark.slow]  # 50 s of CPU: three networks
 COMPETITION = """\
 title: Squares
 source: {kind: folder, path: raw}
