@@ -22,7 +22,13 @@ N = 600
 def settings(competition="toy", clip=(0.005, 0.995)):
     """Return the part of a config that comparison reads."""
     params = config.Params.model_construct(
-        competition=competition, submission=config.Submission(clip=clip), members={"m": None}, fusions={}
+        competition=competition,
+        submission=config.Submission(clip=clip),
+        members={"m": None},
+        fusions={},
+        finetunes={},
+        students={},
+        imports=config.Imports(),
     )
     chosen = config.Competition.model_construct(
         title="Toy", task=Task(target="y"), metric="log_loss", metrics=("accuracy", "auc")

@@ -310,7 +310,7 @@ def test_the_samples_ids_are_text(tmp_path):
     assert read_sample(tmp_path / "sample.csv")["id"].tolist() == ["007", "1e5"]
 
 
-LABELS = ("cat", "dog", "owl")
+NAMED = ("cat", "dog", "owl")
 
 
 @pytest.mark.parametrize(
@@ -319,10 +319,14 @@ LABELS = ("cat", "dog", "owl")
         (CellSpec(low=0, high=1), ["0", "1", "0.5", "1.", ".5", "+1e-3", "-0"], ["-1e-9", "1.0001", "2", "", "nan"]),
         (CellSpec(low=1, whole=True), ["1", "2.0", "3e2", "1e20"], ["0", "1.5", "0.999", "-1"]),
         (CellSpec(), ["-1e300", "1e300"], ["1e999", "-1e999", "inf", "1_0", "1,0", "0x1", " 1"]),
-        (CellSpec(labels=LABELS), ["cat", "owl"], ["", "cow", "cat dog", "Cat"]),
-        (CellSpec(labels=LABELS, separator=" "), ["", "cat", "owl dog cat"], ["cow", "cat cat", "cat  dog", "cat,dog"]),
-        (CellSpec(labels=LABELS, separator=" ", least=1, most=2), ["cat", "owl dog"], ["", "cat dog owl"]),
-        (CellSpec(labels=LABELS, separator="|", least=2, most=2), ["cat|owl"], ["cat", "cat|dog|owl", "cat owl"]),
+        (CellSpec(labels=NAMED), ["cat", "owl"], ["", "cow", "cat dog", "Cat"]),
+        (
+            CellSpec(labels=NAMED, separator=" "),
+            ["", "cat", "owl dog cat"],
+            ["cow", "cat cat", "cat  dog", "cat,dog"],
+        ),
+        (CellSpec(labels=NAMED, separator=" ", least=1, most=2), ["cat", "owl dog"], ["", "cat dog owl"]),
+        (CellSpec(labels=NAMED, separator="|", least=2, most=2), ["cat|owl"], ["cat", "cat|dog|owl", "cat owl"]),
         (CellSpec(alphabet="AB0", least=1, most=3), ["A", "AB0", "00"], ["", "ABBA", "a", "A A", "C"]),
         (CellSpec(alphabet="AB", least=2, most=2), ["AB", "AA"], ["A", "ABA"]),
         (CellSpec(alphabet="AB", least=2), ["AB", "A" * 99], ["A"]),
@@ -341,11 +345,11 @@ def test_what_a_cell_may_hold(spec, good, bad):
         (CellSpec(low=0, high=1), "1e999", "must be finite"),
         (CellSpec(low=0.25, high=1), "0.2", "must be in [0.25, 1]"),
         (CellSpec(whole=True), "0.5", "must be a whole number"),
-        (CellSpec(labels=LABELS), "cow", "must be one of 'cat', 'dog', 'owl'"),
-        (CellSpec(labels=LABELS, separator=" "), "cat cow", "'cow' is no label; choose from 'cat', 'dog', 'owl'"),
-        (CellSpec(labels=LABELS, separator=" "), "cat cat", "must name a label once only"),
-        (CellSpec(labels=LABELS, separator=" ", least=2), "cat", "must name at least 2 of 'cat', 'dog', 'owl'"),
-        (CellSpec(labels=LABELS, separator=" ", most=1), "cat owl", "must name at most 1 labels"),
+        (CellSpec(labels=NAMED), "cow", "must be one of 'cat', 'dog', 'owl'"),
+        (CellSpec(labels=NAMED, separator=" "), "cat cow", "'cow' is no label; choose from 'cat', 'dog', 'owl'"),
+        (CellSpec(labels=NAMED, separator=" "), "cat cat", "must name a label once only"),
+        (CellSpec(labels=NAMED, separator=" ", least=2), "cat", "must name at least 2 of 'cat', 'dog', 'owl'"),
+        (CellSpec(labels=NAMED, separator=" ", most=1), "cat owl", "must name at most 1 labels"),
         (CellSpec(alphabet="AB", least=1, most=3), "AxB", "holds 'x'; the alphabet is AB"),
         (CellSpec(alphabet="AB", least=1, most=3), "ABBA", "has 4 characters, not 1 to 3"),
         (CellSpec(alphabet="AB", least=2, most=2), "ABA", "has 3 characters, not 2"),

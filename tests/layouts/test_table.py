@@ -61,7 +61,7 @@ def test_a_column_called_split_gets_another_name(folder):
             "train.csv: layout.image: '{file.parent}': of a cell, only .name and .stem can be taken",
         ),
         (
-            {"test": {"table": "test.csv", "image": "x"}},
+            {"test": {"table": "test.csv", "id": "id", "image": "x"}},
             "test.csv: layout.test.id: there is no column 'id'; it has: Id",
         ),
     ],
@@ -139,7 +139,7 @@ def test_rows_may_have_no_images(folder):
     [
         ({}, "`image` is missing; where rows have none, name the columns"),
         ({"metadata": ["label"], "test": {"table": "test.csv", "image": "{Id}.jpg"}}, "in `test` too, or in neither"),
-        ({"image": "{Id}.jpg", "test": {"table": "test.csv"}}, "in `test` too, or in neither"),
+        ({"image": "{Id}.jpg", "test": {"table": "test.csv", "image": None}}, "in `test` too, or in neither"),
     ],
 )
 def test_a_forgotten_image_is_told(options, message):
