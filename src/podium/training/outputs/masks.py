@@ -148,7 +148,8 @@ class Problem(outputs.Problem):
         columns = (plan[name].tolist() for name in ("model", "key", "operation", "parameters"))
         for which, key, operation, parameters in zip(*columns, strict=True):
             model, network = models[which]
-            flat = network.predict(np.asarray(model.rows.get([key]), np.float32))
+            [row] = model.rows.get([key])
+            flat = network.predict(row[None].astype(np.float32))
             total += undo(flat.reshape(n, -1), (height, width), operation, parameters)
         return np.asarray(np.rint(total / len(plan)).astype(np.uint8))
 
