@@ -15,6 +15,7 @@ import pytest
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[2]
+MOST_SECONDS = 1200  # of one command, on the busiest machine: one that never ends must fail its test
 
 COMPETITION = """\
 title: Bright or dark
@@ -95,7 +96,13 @@ class Workspace:
 
     def call(self, *command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            command, cwd=self.path, env=self.env(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            command,
+            cwd=self.path,
+            env=self.env(),
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=MOST_SECONDS,
         )
 
     def repro(self) -> Run:

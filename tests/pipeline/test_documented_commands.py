@@ -25,6 +25,8 @@ ELSEWHERE = {
     "podium bundle --user somebody": "tests/serving/test_bundle.py: it downloads wheels of 200 MB",
     "podium bundle --user somebody --hidden 20000 --hours 9": "the same",
     "podium push": "tests/commands/test_push.py, against a server of its own",
+    "podium serve": "tests/serving/test_server.py: it runs until it is told to stop",
+    "podium serve exports/elpv": "the same",
     "podium upload": "tests/commands/test_upload.py, against a server of its own",
     "podium use dogs-vs-cats-redux": "tests/test_shipped.py: its images need an account",
 }
