@@ -12,6 +12,7 @@ SMALL = {
     "mlp": {"hidden": [32, 16]},
     "places": {"width": 4, "blocks": 3, "hidden": 16},
     "residual": {"width": 4},
+    "unet": {"width": 4, "depth": 2},
     "vgg": {"width": 4, "blocks": 3},
 }
 PX = 32
@@ -47,12 +48,13 @@ def separable(n):
 
 
 def test_one_finite_vector_per_picture(name, images):
-    """`(n, px, px, 3)` float32 in, `(n, d)` or `(n, steps, d)` float32 out, also at its smallest side."""
+    """`(n, px, px, 3)` float32 in; `(n, d)`, `(n, steps, d)` or `(n, px, px, d)` float32 out; at `min_px` too."""
     model = build(name)
     features = np.asarray(model(images))
     assert features.shape == (len(images), *model.output_shape[1:])
     made = plugins.make("networks", name, SMALL[name], "x", "network")
-    assert features.shape[1:-1] == ((made.steps(PX),) if made.gives == "steps" else ())
+    places = {"features": lambda: (), "steps": lambda: (made.steps(PX),), "maps": lambda: (PX, PX)}
+    assert features.shape[1:-1] == places[made.gives]()
     assert features.dtype == np.float32
     assert np.isfinite(features).all()
     network = plugins.find("networks", name, "x")
@@ -108,8 +110,9 @@ def test_every_weight_learns_and_a_separable_set_is_learnt(name):
     import keras
 
     trunk = build(name)
-    mean = [keras.layers.GlobalAveragePooling1D()] if len(trunk.output_shape) == 3 else []  # of the steps
-    model = keras.Sequential([trunk, *mean, keras.layers.Dense(2)])
+    layers = keras.layers  # of steps and of maps, the mean
+    mean = {2: [], 3: [layers.GlobalAveragePooling1D()], 4: [layers.GlobalAveragePooling2D()]}
+    model = keras.Sequential([trunk, *mean[len(trunk.output_shape)], keras.layers.Dense(2)])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(3e-3), loss, jit_compile=False)
     x, y = separable(320)
@@ -126,8 +129,9 @@ def test_a_network_that_ends_in_a_map_ends_in_its_mean(name, images):
 
     model = build(name)
     maps, features = keras.Model(model.input, [model.layers[-1].input, model.output])(images)
-    assert (len(maps.shape) == 4) == plugins.find("networks", name, "x").ends_in_map
-    if len(maps.shape) == 4:
+    network = plugins.find("networks", name, "x")
+    assert (len(maps.shape) == 4) == (network.ends_in_map or network.gives == "maps")
+    if network.ends_in_map:
         np.testing.assert_allclose(np.asarray(maps).mean(axis=(1, 2)), np.asarray(features), atol=1e-5)
 
 

@@ -44,4 +44,4 @@ class ScratchNetwork(networks.ScratchNetwork):
             n = min(self.width * 2**level, self.most)
             maps = layers.Concatenate()([layers.UpSampling2D()(convolved(maps, n)), below[level]])
             maps = convolved(convolved(maps, n), n)
-        return keras.Model(image, maps)
+        return keras.Model(image, layers.Activation("linear", dtype="float32")(maps))
