@@ -40,7 +40,7 @@ test: setup  ## every test
 	@$(RUN) pytest -n auto --dist loadgroup
 
 test-jax: setup  ## the tests of all that Keras runs, with JAX in the place of TensorFlow
-	@$(RUN) KERAS_BACKEND=jax pytest tests/engines tests/training tests/backbones/test_pooling.py \
+	@$(RUN) KERAS_BACKEND=jax pytest -n auto --dist loadgroup tests/engines tests/training tests/backbones/test_pooling.py \
 		tests/backbones/test_efficientnet_lite.py
 
 lint: setup  ## style, types and import rules

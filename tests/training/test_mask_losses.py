@@ -71,3 +71,19 @@ def test_sums_are_sums(name):
     other = {"both": "dice"}.get(name, name.removeprefix("both_"))
     parts = [value(part, TARGET, LOGITS, exclusive=False) for part in ("cross_entropy", other)]
     assert value(name, TARGET, LOGITS, exclusive=False) == pytest.approx(sum(parts), rel=1e-5)
+
+
+@pytest.mark.parametrize("exclusive", [False, True])
+@pytest.mark.parametrize("name", ["cross_entropy", "both", "focal", "both_tversky", "both_lovasz"])
+def test_a_loss_has_a_gradient_where_the_network_is_sure(name, exclusive):
+    """Right or wrong, with probabilities that are 0 and 1 in float32."""
+    import keras
+
+    target = ONE_HOT[..., 1:]
+    sure = 200 * (2 * (ONE_HOT if exclusive else target) - 1)
+    sure[0] *= -1
+    n = sure.shape[-1]
+    model = keras.Sequential([keras.layers.Dense(n, kernel_initializer=keras.initializers.Constant(np.eye(n)))])
+    model.compile(keras.optimizers.SGD(1e-3), loss=loss(name, exclusive=exclusive), jit_compile=False)
+    model.train_on_batch(sure, target)
+    assert all(np.isfinite(np.asarray(weight)).all() for weight in model.get_weights())

@@ -47,8 +47,9 @@ def _cross_entropy(target: Any, logits: Any, exclusive: bool, focus: float = 0.0
         rest = 1 - ops.sum(target, axis=-1, keepdims=True)
         target = ops.concatenate([rest, target], axis=-1)
         logp = ops.log_softmax(logits, axis=-1)
-        each = -ops.sum(target * logp * (1 - ops.exp(logp)) ** focus, axis=-1)
-        return ops.mean(each, axis=(1, 2))
+        if focus:  # x ** 0 has no derivative at 0, where a network is sure
+            logp = logp * ops.maximum(1 - ops.exp(logp), 0.0) ** focus
+        return ops.mean(-ops.sum(target * logp, axis=-1), axis=(1, 2))
     p = ops.sigmoid(logits)
     yes, no = -ops.softplus(-logits), -ops.softplus(logits)
     if focus:
