@@ -27,7 +27,7 @@ from podium.contracts import features
 from podium.contracts.predictions import value_columns
 from podium.contracts.tables import IMAGES, ROWS, by_id
 from podium.ensembles import EnsembleObjective
-from podium.fitting.choose_ensemble import judge
+from podium.fitting.choose_method import judge
 from podium.fitting.crossfit import block
 from podium.splits import folds, sampling
 from podium.stages.fit import FitInputs

@@ -38,7 +38,7 @@ SLOW = {
     "contracts/test_heads.py": r".*\[(kernel_ridge-0-(?!binary)|\w+-1-|\w+-0-multi)",
     "ensembles/test_ensembles.py": r"test_weights_that_fit_noise|.*\[stack-multi",
     "examples/test_classic_examples.py": r"test_logistic_regression|test_the_race",
-    "fitting/test_choose_ensemble.py": r"test_both_scores",
+    "fitting/test_choose_method.py": r"test_both_scores",
     "sources/test_generated.py": r"test_arithmetic|test_the_same_seed",
     "sources/test_npm.py": r"test_a_version_that|test_without_a_network",
     "sources/test_pypi.py": r"test_a_version_that|test_without_a_network",

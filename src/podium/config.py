@@ -16,15 +16,15 @@ from podium.contracts.metadata import NAME as METADATA
 from podium.ensembles import Ensemble
 from podium.errors import PodiumError
 from podium.features.backbone import Backbone
-from podium.fitting.choose_ensemble import USUAL
+from podium.fitting.choose_method import USUAL
 from podium.fitting.member import Member
 from podium.fitting.scoring import Scoring, Submission
-from podium.frozen import Frozen
 from podium.imaging.views import VIEWS, Views
 from podium.layouts import Layout
 from podium.layouts.sample_submission import Sample
 from podium.metrics import Metric
 from podium.metrics import find as find_metric
+from podium.settings import Settings
 from podium.sources import Source
 from podium.splits.folds import Folds
 from podium.splits.sampling import Holdout
@@ -39,7 +39,7 @@ from podium.training.encoder import find as find_encoder
 _INVISIBLE_TO_DVC = ("size", "nfiles")
 
 
-class Imports(Frozen):
+class Imports(Settings):
     """Tables made elsewhere: predictions that join the bank, and features that heads take like a backbone's."""
 
     predictions: dict[str, Path] = Field(default_factory=dict)
@@ -48,7 +48,7 @@ class Imports(Frozen):
     """Name -> HDF5, CSV or Parquet file of features, by image_id."""
 
 
-class Params(Frozen):
+class Params(Settings):
     """params.yaml: every choice that changes a number. Every key is required, because DVC tracks it."""
 
     competition: str
@@ -104,7 +104,7 @@ class Params(Frozen):
         return paths.models(self.competition, name)
 
 
-class Competition(Frozen):
+class Competition(Settings):
     """competitions/C.yaml: where the data comes from, what is asked and how it is scored.
 
     Every key is required, `null` or `[]` where there is nothing to say: DVC refuses to track a key that is not there.
@@ -132,7 +132,7 @@ class Competition(Frozen):
         return (self.metric, *(name for name in self.metrics if name != self.metric))
 
 
-class Config(Frozen):
+class Config(Settings):
     """Both files, checked against each other."""
 
     params: Params

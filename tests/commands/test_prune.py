@@ -6,7 +6,7 @@ from podium import paths
 from podium.commands import prune
 from podium.features.backbone import Backbone
 from podium.features.extraction import pixel_caches, resolve_auto
-from podium.storage import uses
+from podium.storage import cache_users
 from podium.training import Finetune
 from podium.training.encoder import find
 from podium.training.finetuning import fingerprint, resizing
@@ -83,15 +83,15 @@ def test_what_another_competition_uses_stays(machine, capsys):
     """Its params are not in place, but its stages noted what they use; the present one's old notes keep nothing."""
     colour = resolve_auto(COLOUR, "").fingerprint
     (small,) = pixel_caches([SMALL], paths.cache() / "pixels").values()
-    uses.note("other", [colour, small.folder.name])
-    uses.note("toy", [resolve_auto(HOG, "").fingerprint, "f" * 32])
+    cache_users.note("other", [colour, small.folder.name])
+    cache_users.note("toy", [resolve_auto(HOG, "").fingerprint, "f" * 32])
     prune.run(machine.config, yes=True)
     assert {f"rows/{colour}/0.rows", f"models/{colour}/0.rows", f"{small.folder.name}/0/0.rgb"}.isdisjoint(
         gone(machine)
     )
     assert f"rows/{'f' * 32}/0.rows" in gone(machine)
-    assert uses.of_others({"other"}) == {resolve_auto(HOG, "").fingerprint}
-    assert uses.of_others({"toy"}) == {colour, small.folder.name}
+    assert cache_users.of_others({"other"}) == {resolve_auto(HOG, "").fingerprint}
+    assert cache_users.of_others({"toy"}) == {colour, small.folder.name}
 
 
 def test_what_a_recipe_names_stays(machine, monkeypatch, capsys):

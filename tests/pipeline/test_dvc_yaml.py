@@ -14,7 +14,7 @@ from podium import config as config_module
 from podium import plugins
 from podium.cli import STAGES
 from podium.config import Competition, Params
-from podium.frozen import Frozen
+from podium.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -104,7 +104,7 @@ def _settings(definition):
 
 def _models(annotation):
     """Yield the settings models in a type such as `dict[str, Backbone]` or `Holdout | None`."""
-    if isinstance(annotation, type) and issubclass(annotation, Frozen):
+    if isinstance(annotation, type) and issubclass(annotation, Settings):
         yield annotation
     for inner in get_args(annotation):
         yield from _models(inner)

@@ -28,7 +28,7 @@ from podium.features.backbone import Backbone
 from podium.features.extraction import resolve_auto
 from podium.imaging import images, views
 from podium.stages import extract
-from podium.storage import uses
+from podium.storage import cache_users
 
 NAMES = ["b", "a ü\n", "c", "d", "e"]
 PLAN = ("identity", "rot90")
@@ -107,8 +107,8 @@ def test_a_competition_notes_what_it_uses_of_the_cache(toy):
     """Pruning for another competition leaves it alone."""
     extract.run(make_config(), "tiny")
     (rows,) = toy.packs.iterdir()
-    assert rows.name in uses.of_others({"other"})
-    assert uses.of_others({"toy"}) == set()
+    assert rows.name in cache_users.of_others({"other"})
+    assert cache_users.of_others({"toy"}) == set()
 
 
 def test_a_second_run_computes_nothing_and_gives_the_same_bytes(toy, capsys):

@@ -11,7 +11,7 @@ from podium.config import Config, Params, load_params
 from podium.contracts.metadata import NAME as METADATA
 from podium.errors import PodiumError
 from podium.features.extraction import pixel_caches, resolve_auto
-from podium.storage import uses
+from podium.storage import cache_users
 from podium.storage.files import n_bytes
 from podium.storage.rowcache import DESCRIPTION
 from podium.training.encoder import find
@@ -34,7 +34,7 @@ def run(config: Config, *, yes: bool = False) -> None:
     if yes:
         for path, _ in stale:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-        uses.forget({params.competition for params in named}, _wanted(named))
+        cache_users.forget({params.competition for params in named}, _wanted(named))
     what = "removed" if yes else "nothing was removed; `podium prune --yes` removes them"
     print(f"{total:9.1f} MB in {len(stale)} places: {what if stale else 'nothing to remove'}")  # noqa: T201
 
@@ -47,7 +47,7 @@ def _recipes() -> Iterator[Params]:
 
 def _cached(named: list[Params]) -> Iterator[tuple[Path, str]]:
     """Yield the folders of the machine's cache that no params name and no other competition uses."""
-    wanted = _wanted(named) | uses.of_others({params.competition for params in named})
+    wanted = _wanted(named) | cache_users.of_others({params.competition for params in named})
     for kind, noted in _NOTES.items():
         for folder in sorted((paths.cache() / kind).glob("[!.]*")):
             if folder.name not in wanted:

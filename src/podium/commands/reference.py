@@ -15,11 +15,11 @@ from podium.backbones import NETWORKS
 from podium.backbones.pooling import POOLINGS
 from podium.features.backbone import Backbone
 from podium.fitting.scoring import Submission
-from podium.frozen import Frozen
 from podium.imaging.images import Resize
 from podium.imaging.views import VIEWS, Views
 from podium.layouts.sample_submission import Sample
 from podium.metrics import METRICS
+from podium.settings import Settings
 from podium.splits.folds import Folds
 from podium.splits.sampling import Holdout
 from podium.tasks.annotations import Annotations
@@ -111,7 +111,7 @@ def _meanings(model: Any) -> dict[str, str]:
     """
     found = {}
     for base in reversed(inspect.getmro(model)):
-        if issubclass(base, Frozen):
+        if issubclass(base, Settings):
             [body] = ast.parse(textwrap.dedent(inspect.getsource(base))).body
             for field, text in pairwise(body.body):  # type: ignore[attr-defined]  # it is a class
                 if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr):
@@ -156,7 +156,7 @@ def _type(annotation: Any) -> str:
 def _plain(value: Any) -> str:
     if value is None:
         return "null"
-    if isinstance(value, Frozen):
+    if isinstance(value, Settings):
         return "its own defaults"
     if isinstance(value, tuple):
         return f"[{', '.join(map(_plain, value))}]"

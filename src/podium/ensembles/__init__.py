@@ -8,7 +8,7 @@ import numpy as np
 
 from podium.contracts.blends import Blend, WeightedSum, are_distributions
 from podium.ensembles.screens import Screen, screen
-from podium.frozen import Frozen
+from podium.settings import Settings
 
 __all__ = ["Blend", "Ensemble", "EnsembleObjective", "Objective", "WeightedSum", "are_distributions", "crossed"]
 
@@ -91,7 +91,7 @@ def _mean_log(truth: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
     return np.asarray(logs.mean(axis=1) if weight is None else logs @ (weight / weight.sum()))
 
 
-class Ensemble(Frozen):
+class Ensemble(Settings):
     """A way to combine the bank's members, which come sorted by name."""
 
     combines: ClassVar[tuple[str, ...]] = ("scores", "sequences", "masks")  # kinds of predictions

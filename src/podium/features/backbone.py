@@ -4,11 +4,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from podium.frozen import Frozen
 from podium.imaging.images import Resize
+from podium.settings import Settings
 
 
-class Backbone(Frozen):
+class Backbone(Settings):
     """A pretrained network and all that changes its features."""
 
     network: str

@@ -9,7 +9,7 @@ import numpy as np
 from podium.contracts.blends import Blend, EnsembleModel, WeightedSum
 from podium.contracts.predictions import Bank
 from podium.ensembles import Ensemble
-from podium.fitting.choose_ensemble import Verdict, choose_ensemble
+from podium.fitting.choose_method import Verdict, choose_method
 from podium.fitting.scoring import Scoring
 from podium.tasks import Task
 
@@ -39,7 +39,7 @@ def fit_ensemble(
     """
     task, clip, everyone = scoring.task, scoring.submission.clip, np.arange(len(bank.train_ids))
     stacked, truth = task.stacked(bank.train), task.stacked_truth(y, bank.train)
-    verdict = choose_ensemble(methods, stacked, truth, folds, loss=scoring.objective(weight), seed=seed)
+    verdict = choose_method(methods, stacked, truth, folds, loss=scoring.objective(weight), seed=seed)
 
     def learn_adjustment(p: Any, rows: np.ndarray) -> Any:
         kept = None if weight is None else weight[rows]

@@ -6,11 +6,11 @@ from pydantic import Field, field_validator
 
 from podium.contracts.metadata import Encoding
 from podium.fitting.metadata import Choice
-from podium.frozen import Frozen
 from podium.heads import Head
+from podium.settings import Settings
 
 
-class Member(Frozen):
+class Member(Settings):
     """One head on one backbone, or (a fusion) on several backbones' concatenated features."""
 
     backbones: tuple[str, ...] = Field(min_length=1)

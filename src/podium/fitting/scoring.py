@@ -9,14 +9,14 @@ from pydantic import model_validator
 
 from podium import metrics
 from podium.ensembles import EnsembleObjective
-from podium.frozen import Frozen
 from podium.metrics import Metric
+from podium.settings import Settings
 from podium.tasks import Task
 
 _DECIMALS = 6
 
 
-class Submission(Frozen):
+class Submission(Settings):
     """What is done to predictions on the way out; out-of-fold rows get the same before they are scored."""
 
     clip: tuple[float, float] | None = None

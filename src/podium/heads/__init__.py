@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from podium.contracts.models import Fitted
-from podium.frozen import Frozen
+from podium.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Range:
     log: bool = True
 
 
-class Head(Frozen):
+class Head(Settings):
     """A classifier or regressor with its settings as fields."""
 
     tasks: ClassVar[tuple[str, ...]]  # the kinds of task it handles

@@ -10,7 +10,6 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from podium.frozen import Frozen
 from podium.imaging import regions
 from podium.imaging.pixels import (
     BACKGROUND,
@@ -22,6 +21,7 @@ from podium.imaging.pixels import (
     frame,
     resize,
 )
+from podium.settings import Settings
 from podium.storage.raw import Raw
 
 __all__ = [
@@ -47,7 +47,7 @@ _OVERSAMPLING = 2  # least ratio of the sides of a reduced JPEG to those of the 
 Interpolation = Literal["area", "linear", "cubic", "lanczos", "nearest"]
 
 
-class Resize(Frozen):
+class Resize(Settings):
     """How an image gets the shape that a network takes: a square of `px` a side, or `width` x `height`, or its own.
 
     Modes: `squash` changes the aspect ratio, `pad` adds gray where the image is too short, `crop` cuts where it is too

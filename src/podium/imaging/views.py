@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from podium.frozen import Frozen
 from podium.imaging.pixels import apply
+from podium.settings import Settings
 
 __all__ = ["VIEWS", "View", "Views", "apply", "undo"]
 
@@ -50,7 +50,7 @@ def undo(maps: np.ndarray, shape: tuple[int, int], operation: str, parameters: s
     return np.stack([apply(one.reshape(of_view), operation, back) for one in maps])
 
 
-class Views(Frozen):
+class Views(Settings):
     """The views of each image that heads are trained on, and those that predictions are averaged over."""
 
     train: tuple[str, ...] = Field(("identity",), min_length=1)

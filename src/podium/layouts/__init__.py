@@ -9,8 +9,8 @@ import pandas as pd
 from pydantic import Field
 
 from podium.errors import PodiumError, preview
-from podium.frozen import Frozen
 from podium.imaging.images import MAX_MEGAPIXELS
+from podium.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def positions(table: pd.DataFrame, order: str, where: str) -> pd.Series:
     return found.astype("float64")
 
 
-class Layout(Frozen):
+class Layout(Settings):
     """Reads the tables and file names of the raw data.
 
     `group`, `weight` and `metadata` name columns: rows of one group share a fold, weights are positive numbers, and

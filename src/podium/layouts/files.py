@@ -5,14 +5,14 @@ from pathlib import Path
 import pandas as pd
 
 from podium.errors import PodiumError, preview
-from podium.frozen import Frozen
 from podium.imaging.templates import fill, matched
 from podium.layouts import Layout as Base
 from podium.layouts import Listing, listing, positions
+from podium.settings import Settings
 from podium.storage.raw import Raw
 
 
-class Part(Frozen):
+class Part(Settings):
     """`images` is the pattern of the sources; its parts in braces are columns, and `path` is the whole.
 
     `id` is a template over them, or one of them. Where a row has several images, `row` is the template of its id.

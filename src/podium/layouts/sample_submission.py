@@ -8,12 +8,12 @@ import pandas as pd
 
 from podium.contracts.tables import by_id
 from podium.errors import PodiumError, preview
-from podium.frozen import Frozen
+from podium.settings import Settings
 from podium.storage import csv_table
 from podium.storage.raw import Raw
 
 
-class Sample(Frozen):
+class Sample(Settings):
     """The sample submission: a file of the raw data, or the columns (the id's first) of one that prepare makes."""
 
     kind: Literal["file", "code"] = "file"

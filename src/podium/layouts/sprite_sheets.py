@@ -6,13 +6,13 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from podium.errors import PodiumError, preview
-from podium.frozen import Frozen
 from podium.layouts import Layout as Base
 from podium.layouts import Listing
+from podium.settings import Settings
 from podium.storage.raw import Raw
 
 
-class Part(Frozen):
+class Part(Settings):
     """Sheets of equal height (sources: `file` or `archive#member`), and a JSON list with one label per row of them."""
 
     sheets: tuple[str, ...]

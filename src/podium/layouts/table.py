@@ -8,15 +8,15 @@ import pandas as pd
 from pydantic import model_validator
 
 from podium.errors import PodiumError, preview
-from podium.frozen import Frozen
 from podium.imaging.templates import expanded, fill, is_open, located
 from podium.layouts import Layout as Base
 from podium.layouts import Listing, listing, positions
+from podium.settings import Settings
 from podium.storage import csv_table
 from podium.storage.raw import Raw
 
 
-class Part(Frozen):
+class Part(Settings):
     """One table of the raw data, and how its lines name ids and images.
 
     `table` is a source: a file or `archive#member`; `columns` names the columns of one without a header. `id` and

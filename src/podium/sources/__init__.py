@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any, ClassVar
 
-from podium.frozen import Frozen
+from podium.settings import Settings
 from podium.storage import archives
 from podium.storage.files import link_or_copy
 
 
-class Source(Frozen):
+class Source(Settings):
     """Fetches a competition's files."""
 
     resumes: ClassVar[bool] = False  # whether `download` continues what an interrupted one left in the folder

@@ -14,12 +14,12 @@ from pydantic import Field
 
 from podium.contracts.folds import ALWAYS, FoldScheme, FoldTable
 from podium.errors import PodiumError, preview
-from podium.frozen import Frozen
+from podium.settings import Settings
 
 _BINS = 10  # of a regression target; more would be empty in small folds
 
 
-class Folds(Frozen):
+class Folds(Settings):
     """How rows are split; `file` names a folds table of the user's own instead."""
 
     scheme: FoldScheme = "stratified"

@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from podium.frozen import Frozen
+from podium.settings import Settings
 
 _BINS = 10  # of a column of many numbers, such as a regression's target
 _FEW = 20  # different values are classes, more are numbers to be binned
 
 
-class Holdout(Frozen):
+class Holdout(Settings):
     """The part of the labelled rows that the competition itself keeps back as its test set."""
 
     fraction: float = Field(gt=0, lt=1)

@@ -17,7 +17,7 @@ from podium.contracts.tables import IMAGES, VIEWS
 from podium.errors import PodiumError
 from podium.features.extraction import Extraction, Image, Row, pixel_caches, resolve_auto
 from podium.imaging.images import Reader
-from podium.storage import uses
+from podium.storage import cache_users
 from podium.storage.rowcache import DamagedRowsError, RowCache, row_key
 
 
@@ -29,7 +29,7 @@ def run(config: Config, name: str | None = None) -> dict[str, int]:
     fallback_dir = output.with_name(f".{output.stem}.rows.tmp")
     cache = RowCache(paths.cache() / "rows" / extraction.fingerprint, fallback_dir)
     sizes = pixel_caches(config.params.backbones.values(), paths.cache() / "pixels").values()
-    uses.note(competition, [extraction.fingerprint, *(size.folder.name for size in sizes)])
+    cache_users.note(competition, [extraction.fingerprint, *(size.folder.name for size in sizes)])
     plan = _plan(competition)
     n_computed, seconds = 0, 0.0
     while True:

@@ -6,7 +6,7 @@ from functools import partial
 from podium import paths, pool
 from podium.config import Config
 from podium.contracts import features
-from podium.storage import csv_table, uses
+from podium.storage import cache_users, csv_table
 from podium.storage.files import atomic
 from podium.training.finetuning import Finetuning, describe, fingerprint, resizing
 from podium.training.progress import Progress
@@ -19,7 +19,7 @@ def run(config: Config, name: str) -> dict[str, int]:
     pool.limit_threads()
     competition, views = config.params.competition, config.params.views.test
     finetuning = _read(config, name)
-    uses.note(competition, [fingerprint(finetuning.encoder), resizing(finetuning.encoder)])
+    cache_users.note(competition, [fingerprint(finetuning.encoder), resizing(finetuning.encoder)])
     with atomic(paths.finetune(competition, name, "png")) as temporary:
         temporary.write_bytes(finetuning.encoder.spec.augment.contact_sheet(finetuning.samples(_SHOWN), seed=0))
     n_models = len(finetuning.networks)

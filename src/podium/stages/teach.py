@@ -6,7 +6,7 @@ from podium import paths
 from podium.config import Config, vector_task
 from podium.contracts.tables import TARGETS
 from podium.errors import PodiumError
-from podium.storage import uses
+from podium.storage import cache_users
 from podium.storage.files import digest
 from podium.teaching.bank import Members
 from podium.teaching.students import HeadStudent, NetworkStudent, lessons, others
@@ -27,7 +27,7 @@ def run(config: Config, name: str) -> None:
     else:
         assert student.finetune is not None
         finetuning = members.finetuning(student.finetune, f"{paths.PARAMS}: students.{name}.finetune")
-        uses.note(competition, [fingerprint(finetuning.encoder), resizing(finetuning.encoder)])
+        cache_users.note(competition, [fingerprint(finetuning.encoder), resizing(finetuning.encoder)])
         learner = NetworkStudent(finetuning, params.views.test, name)
     data = inputs.data
     ids = others(student, data)

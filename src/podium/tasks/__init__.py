@@ -14,8 +14,8 @@ from podium.contracts.dataset import Dataset
 from podium.contracts.models import Fitted
 from podium.contracts.predictions import Predictions
 from podium.contracts.submission import CellSpec
-from podium.frozen import Frozen
 from podium.metrics import Metric
+from podium.settings import Settings
 
 LossFn = Callable[[Any, Any], float]  # of targets and predictions, lower is better
 
@@ -33,7 +33,7 @@ class Encoded:
     files: Callable[[Iterable[str], Path], None] | None = None
 
 
-class Task(Frozen):
+class Task(Settings):
     """Targets in, submissions out: everything that depends on the kind of answer that a competition wants.
 
     `y` stands for the targets of some rows and can be indexed by positions; predictions are a type of

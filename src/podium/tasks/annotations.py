@@ -13,8 +13,8 @@ from xml.parsers import expat  # as above
 import pandas as pd
 
 from podium.errors import PodiumError, preview
-from podium.frozen import Frozen
 from podium.imaging.templates import fill
+from podium.settings import Settings
 from podium.storage import csv_table
 from podium.storage.raw import Raw
 
@@ -37,7 +37,7 @@ class Written(NamedTuple):
     where: str
 
 
-class Annotations(Frozen):
+class Annotations(Settings):
     """The files of true boxes. `source` is a template over the row's columns, or one file for all rows."""
 
     format: Literal["voc", "coco", "yolo", "csv"]

@@ -11,16 +11,16 @@ import pandas as pd
 
 from podium.contracts import rle
 from podium.errors import PodiumError, preview
-from podium.frozen import Frozen
 from podium.imaging.pixels import dimensions
 from podium.imaging.templates import fill, matched
+from podium.settings import Settings
 from podium.storage import csv_table
 from podium.storage.raw import Raw
 
 _DEPTHS = {"1": 1, "L": 255, "I;16": 65535, "I;16B": 65535, "I": 65535}  # a gray image's white, by Pillow's mode
 
 
-class MaskImage(Frozen):
+class MaskImage(Settings):
     """A mask image for each row, or for each row and class where `source` holds `{label}`."""
 
     source: str
@@ -38,7 +38,7 @@ class MaskImage(Frozen):
             raise ValueError(f"`image.grays`: its keys must be `labels`: {', '.join(labels)}")
 
 
-class MaskTable(Frozen):
+class MaskTable(Settings):
     """A table of run-length codes, a line for each row, or for each row and class."""
 
     source: str

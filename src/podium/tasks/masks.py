@@ -20,8 +20,8 @@ from podium.contracts.submission import CellSpec, Runs
 from podium.contracts.table import Column, Table
 from podium.contracts.tables import by_id
 from podium.errors import PodiumError, preview
-from podium.frozen import Frozen
 from podium.metrics import Metric
+from podium.settings import Settings
 from podium.storage import csv_table
 from podium.tasks import Encoded, LossFn, mask_files
 from podium.tasks.mask_files import MaskImage, MaskTable
@@ -45,7 +45,7 @@ _MOST_BINS = 5
 _FILE, _SOLUTION = "masks.parquet", "solution.csv"
 
 
-class RunLength(Frozen):
+class RunLength(Settings):
     """How masks are written as runs."""
 
     order: rle.Order = "columns"

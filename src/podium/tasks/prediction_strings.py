@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from podium.contracts.submission import CellSpec
 from podium.errors import preview
-from podium.frozen import Frozen
+from podium.settings import Settings
 
 Parts = tuple[np.ndarray, np.ndarray, np.ndarray]  # corners, scores, labels
 FIELDS = ("class", "code", "score", "x1", "y1", "x2", "y2", "w", "h", "cx", "cy")
@@ -19,7 +19,7 @@ _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _SLACK = 1e-6  # of a coordinate that was rounded beside the edge
 
 
-class Template(Frozen):
+class Template(Settings):
     """What stands for one box, and for none."""
 
     fields: tuple[str, ...] = ("class", "score", "x1", "y1", "x2", "y2")

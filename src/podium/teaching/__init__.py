@@ -9,11 +9,11 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from podium.fitting.member import Member
-from podium.frozen import Frozen
+from podium.settings import Settings
 from podium.training import Finetune
 
 
-class Student(Frozen):
+class Student(Settings):
     """A model like any other, a `member` or a `finetune`, that is also taught by members of the bank.
 
     Of each fold, the teacher is the ensemble of models that did not see the fold, and so are its weights.

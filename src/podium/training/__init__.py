@@ -7,14 +7,14 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from podium.frozen import Frozen
 from podium.imaging.images import Resize
+from podium.settings import Settings
 from podium.training.augmentation import Augmentation
 from podium.training.crops import MaskTraining
 from podium.training.detection import Detection
 
 
-class Finetune(Frozen):
+class Finetune(Settings):
     """One network, trained once a fold: a pretrained one of the table of backbones, or a preset from scratch.
 
     A pretrained network is trained in phases: its head alone, then from each name of `unfreeze` on, with a fresh

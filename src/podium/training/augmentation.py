@@ -14,16 +14,16 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
-from podium.frozen import Frozen
 from podium.imaging import contact_sheet
 from podium.imaging.images import Shape
+from podium.settings import Settings
 from podium.training import augmentation_ops
 
 _DRAWS = 5  # on the sheet
 _COLORS = 3
 
 
-class Operation(Frozen):
+class Operation(Settings):
     """One item of the list; its first field is what a lone number in params.yaml sets."""
 
     moves: ClassVar[bool] = False  # whether what is drawn on the pixels, such as masks, changes along with them
@@ -270,7 +270,7 @@ OPERATIONS: dict[str, type[Operation]] = {
 }
 
 
-class Augmentation(Frozen):
+class Augmentation(Settings):
     """A list of operations: each a name, a name with its number, or a name with its fields.
 
     `[hflip, {shift: 0.1}, {mixup: {alpha: 0.2, chance: 0.5}}]`

@@ -7,13 +7,13 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from podium.frozen import Frozen
+from podium.settings import Settings
 from podium.training.augmentation import Augmentation
 
 _MARGIN = 0.25  # of a crop's side, on each side: what a turned or shifted crop shows is picture, and no mirror of it
 
 
-class MaskTraining(Frozen):
+class MaskTraining(Settings):
     """Beside the other settings of a finetune, those of networks that end in masks."""
 
     crop: Annotated[int | None, Field(ge=16)] = None

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from podium.contracts.box_blends import fuse
-from podium.frozen import Frozen
+from podium.settings import Settings
 
 NONE = -1.0  # the label of no box, in a row of targets
 PER_BOX = 5  # numbers of a box among targets: corners and label
@@ -17,7 +17,7 @@ _LEAST = 1e-3  # of the bell, below which a cell does not
 _NMS_IOU = 0.6  # of one network's boxes of one picture
 
 
-class Detection(Frozen):
+class Detection(Settings):
     """A trained network that finds boxes: maps of the trunk joined from coarse to fine, and a head on the finest."""
 
     width: int = Field(64, ge=8)

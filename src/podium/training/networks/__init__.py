@@ -6,13 +6,13 @@ A module imports Keras inside `build`, so that checking params.yaml does not.
 from typing import Any, ClassVar, Literal
 
 from podium.errors import PodiumError
-from podium.frozen import Frozen
 from podium.imaging.images import Shape
+from podium.settings import Settings
 
 Input = int | Shape | tuple[None, None]  # the side of a square, height and width, or any of both
 
 
-class ScratchNetwork(Frozen):
+class ScratchNetwork(Settings):
     """A network with its settings as fields; its weights are drawn when it is built, by `keras.utils.set_random_seed`.
 
     It holds no dropout, so that nothing in it is random while it trains.

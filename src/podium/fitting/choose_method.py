@@ -31,7 +31,7 @@ class Verdict:
     table: pd.DataFrame
 
 
-def choose_ensemble(
+def choose_method(
     methods: Mapping[str, Ensemble],
     members: np.ndarray,
     y: np.ndarray,

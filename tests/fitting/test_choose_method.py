@@ -5,7 +5,7 @@ import pytest
 
 from podium import metrics, plugins
 from podium.ensembles import Blend, Ensemble, EnsembleObjective, WeightedSum
-from podium.fitting.choose_ensemble import _error, choose_ensemble
+from podium.fitting.choose_method import _error, choose_method
 from podium.tasks.binary import Task
 
 METRIC, TASK = metrics.METRICS["log_loss"], Task(target="x")
@@ -42,7 +42,7 @@ def case():
 
 def verdict(methods, case):
     members, y, folds = case
-    return choose_ensemble(methods, members, y, folds, loss=LOSS, seed=0)
+    return choose_method(methods, members, y, folds, loss=LOSS, seed=0)
 
 
 def test_hill_climbing_is_kept_where_it_beats_the_mean(case):
@@ -81,7 +81,7 @@ def test_another_method_must_gain_more_than_one_standard_error(case, better, cho
     class Other(Fixed):
         member: int = 2
 
-    found = choose_ensemble({"hill_climb": Climb(), "other": Other()}, members, y, folds, loss=LOSS, seed=0)
+    found = choose_method({"hill_climb": Climb(), "other": Other()}, members, y, folds, loss=LOSS, seed=0)
     assert found.method == chosen
     line = found.table.set_index("method").loc["other"]
     assert (line["gain"] > line["standard_error"]) == (chosen == "other")
