@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from podium.imaging import regions
+from podium.imaging import idx, regions
 from podium.imaging.pixels import (
     BACKGROUND,
     PADDING,
@@ -102,8 +102,8 @@ class Reader:
     """Reads the images of a raw folder from any number of threads.
 
     A source is a file, `archive#member`, or one of the two with `#row`: row number `row` of an image whose
-    every row of pixels is a square image of its own, row-major (a sheet); or with `@x,y,w,h`, a part of an image (see
-    `podium.imaging.regions`).
+    every row of pixels is a square image of its own, row-major (a sheet), or image number `row` of an IDX file; or with
+    `@x,y,w,h`, a part of an image (see `podium.imaging.regions`).
     With `max_megapixels` a larger image (or sheet) is unreadable: prepare says so once, and later stages need not look.
     """
 
@@ -168,12 +168,26 @@ class Reader:
         side = math.isqrt(n_pixels)
         if row >= n_rows or side * side != n_pixels:
             raise UnreadableImageError(f"row {row} is not a square image of a {n_rows} x {n_pixels} sheet")
-        square: np.ndarray = pixels[row].reshape(side, side, 3)
-        return square
+        return np.ascontiguousarray(pixels[row].reshape(side, side, 3))
 
     def _sheet(self, sheet: str) -> np.ndarray | UnreadableImageError:
         """Return a decoded sheet, or why there is none: it is not to be found out anew for each of its rows."""
         try:
-            return decode(self._raw.read(sheet), self._max_megapixels)
+            data = self._raw.read(sheet)
+            return _idx_sheet(data, self._max_megapixels) if idx.is_idx(data) else decode(data, self._max_megapixels)
         except UnreadableImageError as error:
             return error
+
+
+def _idx_sheet(data: bytes, max_megapixels: float | None) -> np.ndarray:
+    """Return the gray images of an IDX file as a sheet `(n, h * w, 3)`, which takes no memory of its own."""
+    try:
+        array = idx.read(data)
+    except ValueError as error:
+        raise UnreadableImageError(str(error)) from error
+    if max_megapixels is not None and array.size > max_megapixels * 1e6:
+        raise UnreadableImageError(
+            f"{array.size:,} pixels, more than layout.max_megapixels ({max_megapixels:g}) allows"
+        )
+    gray = array.reshape(len(array), -1)
+    return np.broadcast_to(gray[..., None], (*gray.shape, 3))

@@ -1,4 +1,4 @@
-"""Sheets: images whose every row of pixels is a square image of its own, and one list of labels for them all."""
+"""Sheets: files whose every row of pixels is a square image of its own, or IDX, and one list of labels for them all."""
 
 import json
 from pathlib import Path, PurePosixPath
@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from podium.errors import PodiumError, preview
+from podium.imaging import idx
 from podium.layouts import Layout as Base
 from podium.layouts import Listing
 from podium.settings import Settings
@@ -13,12 +14,12 @@ from podium.storage.raw import Raw
 
 
 class Part(Settings):
-    """Sheets of equal height (sources: `file` or `archive#member`), and a JSON list with one label per row of them."""
+    """Sheets of equal height (sources: `file` or `archive#member`), and a list with one label per row of them."""
 
     sheets: tuple[str, ...]
     """The sheets' sources."""
     labels: str
-    """The source of a JSON list with one label per row of the sheets."""
+    """The source of a list with one label per row of the sheets, as JSON or IDX."""
 
 
 class Layout(Base):
@@ -67,12 +68,13 @@ class Layout(Base):
 
 
 def _labels(data: bytes, where: str, classes: tuple[str, ...]) -> list[str]:
-    """Return a JSON list as text, or as names where its numbers have some."""
+    """Return a list as text, or as names where its numbers have some."""
+    kind = "IDX" if idx.is_idx(data) else "JSON"
     try:
-        labels = json.loads(data)
+        labels = idx.read(data).tolist() if kind == "IDX" else json.loads(data)
     except ValueError as error:
-        raise PodiumError(f"{where}: not valid JSON ({error})") from None
-    if not isinstance(labels, list):
+        raise PodiumError(f"{where}: not valid {kind} ({error})") from None
+    if not isinstance(labels, list) or any(isinstance(label, list) for label in labels):
         raise PodiumError(f"{where}: must be a list with one label per image")
     if not classes:
         return [str(label) for label in labels]
