@@ -344,6 +344,11 @@ class Augmentation(Settings):
         """Return whether it is a list of views: pixels move and keep their values, and targets stay."""
         return all(isinstance(one, _View) for one in self.operations)
 
+    @property
+    def is_affine(self) -> bool:
+        """Return whether pixels are interpolated, and so what lies beyond a picture's edges comes into it."""
+        return any(isinstance(one, _Affine) for one in self.operations)
+
     def drawn(self, n: int, seed: int) -> np.ndarray:
         """Return `(n, operations)` bool: which of its views, where it is exact, `apply` gives each of `n` images."""
         views = [one.drawn(n, np.random.default_rng([seed, k])) for k, one in self._views()]

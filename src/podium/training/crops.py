@@ -47,7 +47,7 @@ class Crops:
         height, width = self.pixels.shape[1:3]
         crop = self.settings.crop
         sides = (height, width) if crop is None else (crop, crop)
-        margin = round(_MARGIN * sides[0]) if crop is not None and not self.augment.is_exact else 0
+        margin = round(_MARGIN * sides[0]) if crop is not None and self.augment.is_affine else 0
         corners = [self._corner(place, sides, rng) for place in places]
         images, masks = (
             np.stack([_cut(part[p], at, sides, margin) for p, at in zip(places, corners, strict=True)])
