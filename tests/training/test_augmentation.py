@@ -1,5 +1,7 @@
 """Training-time augmentation against NumPy, the views' own functions and PIL."""
 
+import pickle
+
 import cv2
 import numpy as np
 import pytest
@@ -88,6 +90,15 @@ def test_a_views_name_means_the_view(name):
 def test_every_view_of_the_package_is_an_operation():
     """Names mean the same in `views` and `augment`."""
     assert set(views.VIEWS) - {"identity"} <= set(OPERATIONS)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_another_process_gets_the_same_operation(name):
+    """Several share the name of their class, by which pickle would look for them."""
+    given = Augmentation.model_validate([name])
+    taken = pickle.loads(pickle.dumps(given))
+    assert taken == given
+    assert type(taken.operations[0]) is OPERATIONS[name]
 
 
 def test_a_crop_is_a_window_of_the_mirrored_surroundings():

@@ -70,8 +70,7 @@ class Finetune(Settings):
     dropout: float = Field(0.2, ge=0, lt=1)
     """Of the features, before the head."""
     ema: float | None = Field(None, gt=0, lt=1)
-    """Momentum of the weights' moving average, which then predicts; null: the last weights do. It reaches back about
-    5 / (1 - ema) steps, so training must be several times as long, or first weights have a part in it."""
+    """Momentum of the weights' moving average, which then predicts: for trainings of over 10 / (1 - ema) steps."""
     soup: int = Field(1, ge=1)
     """Epochs at the end whose weights are averaged; with `ema`, their moving averages are."""
     label_smoothing: float = Field(0.0, ge=0, lt=1)

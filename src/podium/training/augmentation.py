@@ -28,6 +28,11 @@ class Operation(Settings):
 
     moves: ClassVar[bool] = False  # whether what is drawn on the pixels, such as masks, changes along with them
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how another process makes the same operation: by its name, since kinds share the names of classes."""
+        name = next(name for name, kind in OPERATIONS.items() if kind is type(self))
+        return _operation, ({name: self.model_dump()},)
+
     def apply(self, images: Any, targets: Any, rng: np.random.Generator) -> tuple[Any, Any]:
         """Return `(n, h, w, 3)` float32 in [0, 255] and `(n, k)` float32, changed; both are tensors."""
         raise NotImplementedError
