@@ -1,5 +1,8 @@
 import os
 import signal
+import subprocess
+import sys
+import time
 from functools import partial
 from pathlib import Path
 
@@ -51,6 +54,42 @@ def test_a_worker_that_dies_is_told(monkeypatch):
     set_pool(monkeypatch, "local:2")
     with pytest.raises(PodiumError, match=r"PODIUM_POOL: a process of local:2 died.*run again"):
         list(pool.run(partial(opened, 0), work, ["die", 1, 2]))
+
+
+def beside(folder):
+    """Leave a file with this process's number, as a context; then never end."""
+    (folder / str(os.getpid())).touch()
+    time.sleep(600)
+
+
+def test_workers_end_with_a_process_that_is_killed(tmp_path):
+    """Else they would go on for hours, for nobody."""
+    code = (
+        "import test_pool as t; from functools import partial;"
+        f" list(t.pool.run(partial(t.beside, t.Path({str(tmp_path)!r})), t.work, [1, 2]))"
+    )
+    machine = {"PODIUM_POOL": "local:2", "PYTHONPATH": f"{ROOT}/src:{Path(__file__).parent}"}
+    parent = subprocess.Popen([sys.executable, "-c", code], env=os.environ | machine)
+    wait_for(lambda: len(list(tmp_path.iterdir())) == 2)
+    workers = [int(path.name) for path in tmp_path.iterdir()]
+    parent.kill()
+    parent.wait()
+    wait_for(lambda: not any(is_running(worker) for worker in workers))
+
+
+def wait_for(done):
+    deadline = time.monotonic() + 60
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def is_running(process):
+    """A zombie has ended."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 @pytest.mark.parametrize("named", ["local", "local:0", "local:two", "ray", "local:-1"])

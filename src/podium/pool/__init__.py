@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from threading import Thread
 from typing import Any, TypeVar
 
 from podium.errors import PodiumError
@@ -88,9 +89,18 @@ def run(
 
 def _begin(open_context: Callable[[], Any]) -> None:
     global _context  # noqa: PLW0603  # a process's own
+    Thread(target=_end_with_parent, daemon=True).start()
     quieten()
     limit_threads()
     _context = open_context()
+
+
+def _end_with_parent() -> None:
+    """End this process once its parent is gone, which may be killed: nobody would take what it computes."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _work(work: Callable[[Any, Any], Any], job: Any) -> Any:
