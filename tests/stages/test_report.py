@@ -1,5 +1,7 @@
 """report: the page, its charts' tables and its pictures, from a finished pipeline's files."""
 
+import html
+import json
 import re
 import xml.etree.ElementTree as ET
 
@@ -10,6 +12,7 @@ import pytest
 from sklearn.metrics import auc, confusion_matrix, roc_auc_score
 
 from podium import paths
+from podium.contracts import features
 from podium.contracts.scores import Scores
 from podium.contracts.tables import HASHES, IMAGES, by_id
 from podium.stages import bank, ensemble, report
@@ -33,6 +36,11 @@ def reported(banked, monkeypatch):
     codes = [rng.bytes(32).hex() for _ in range(len(images))]
     codes[list(readable["row_id"]).index("t00")] = codes[0][:-1] + ("0" if codes[0][-1] != "0" else "1")
     HASHES.write(images[["image_id", "row_id", "split"]].assign(hash=codes), paths.data("toy", "hashes.parquet"))
+    index = pd.DataFrame({"image_id": sorted(images["image_id"]), "view": "identity"})
+    vectors = np.random.default_rng(2).normal(size=(len(index), 4)).astype(np.float32)
+    features.write(paths.features("toy", "trunk"), index, vectors, n_columns=4, dtype="float32", attributes={})
+    for member in ("good", "poor"):
+        write_json({"backbones": ["metadata", "trunk"]}, paths.models("toy", member) / "about.json")
     broken = {"image_id": "image-r05", "row_id": "r05", "source": "r05.png", "reason": "truncated"}
     audit = {"quarantined": [broken], "duplicates": []}
     write_json(audit, paths.data("toy", "audit.json"))
@@ -76,6 +84,43 @@ def test_the_page_holds_all_of_it(reported):
     assert len(pictures) == len(tiles) - 1  # the quarantined one has none
     assert any("image-t00" in tile and "like image-r00" in tile for tile in tiles)
     assert not re.search(r'(src|href)="(?!data:|#)', page)  # nothing is loaded from elsewhere
+
+
+def test_the_map_holds_every_scored_image(reported):
+    """By its label and prediction; marked where the ensemble decides otherwise. Test images have no label to show."""
+    page = paths.report("toy", "report.html").read_text(encoding="utf-8")
+    found = json.loads(html.unescape(re.search(r'data-points="([^"]+)"', page)[1]))
+    train = Scores.read(paths.ensemble("toy")).table().query("split == 'train'").set_index("row_id")
+    truth = reported.truth.set_index("row_id").loc[train.index, "y"].astype(int)
+    assert found["ids"] == [f"image-{row_id}" for row_id in sorted(train.index)]
+    rows = [name.removeprefix("image-") for name in found["ids"]]
+    assert [found["groups"][code] for code in found["group"]] == [("no", "yes")[y] for y in truth[rows]]
+    assert found["wrong"] == [int(p != y) for p, y in zip(train["p_0"][rows] >= 0.5, truth[rows], strict=True)]
+
+
+def test_a_mistake_has_its_nearest_training_images(reported):
+    """Four each, of other folds than its own, with their pictures; other images have none."""
+    page = paths.report("toy", "report.html").read_text(encoding="utf-8")
+    fold = reported.folds.set_index("row_id")["fold"]
+    n_mistakes = 0
+    for tile in re.findall(r'<button class="tile".*?</button>', page, flags=re.DOTALL):
+        near = re.findall(r'<img loading="lazy" alt="" src="data:image/jpeg[^"]+">image-(r\d+): (?:no|yes), sim', tile)
+        is_mistake = "mistake" in re.search(r'data-reasons="([^"]*)"', tile)[1].split()
+        n_mistakes += is_mistake
+        assert len(near) == (4 if is_mistake else 0)
+        own = re.search(r'data-id="image-(\w+)"', tile)[1]
+        assert not [row_id for row_id in near if fold[row_id] == fold[own]]
+    assert n_mistakes > 3
+
+
+def test_without_features_there_is_no_map(reported):
+    """A report of imported members, or of what was pulled without its features, is complete but for that."""
+    paths.features("toy", "trunk").unlink()
+    report.run(reported.config)
+    page = paths.report("toy", "report.html").read_text(encoding="utf-8")
+    assert "<canvas" not in page
+    assert 'class="near"' not in page
+    assert 'class="tile"' in page
 
 
 def test_the_bank_is_a_picture(reported):

@@ -21,6 +21,7 @@ from podium.errors import PodiumError
 from podium.storage.files import atomic, digest, write_json
 
 FULL = "full"  # the model of all rows
+ABOUT = "about.json"  # beside a member's models: what they take
 _LARGE = 2**20  # bytes
 
 

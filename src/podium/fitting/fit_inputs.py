@@ -12,7 +12,7 @@ from podium.contracts import features, models
 from podium.contracts.dataset import Dataset
 from podium.contracts.folds import FoldTable
 from podium.contracts.metadata import NAME
-from podium.contracts.models import Fitted
+from podium.contracts.models import ABOUT, Fitted
 from podium.contracts.scores import Scores
 from podium.fitting.crossfit import Keep, Lessons, cross_fit, in_memory
 from podium.fitting.member import Member
@@ -22,8 +22,6 @@ from podium.heads import Head
 from podium.imaging.views import Views
 from podium.storage.files import atomic_folder, write_json
 from podium.tasks.vector import VectorTask
-
-ABOUT = "about.json"  # beside a member's models: what they take
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,11 @@ from podium.contracts.dataset import Dataset
 from podium.contracts.folds import FoldTable
 from podium.contracts.metadata import NAME as METADATA
 from podium.contracts.metadata import MetadataColumn
-from podium.contracts.models import FULL
+from podium.contracts.models import ABOUT, FULL
 from podium.contracts.predictions import Bank, read_bank
 from podium.errors import PodiumError
 from podium.features.extraction import Extraction, resolve_auto, workers
 from podium.fitting.ensemble_model import EnsembleFit, fit_ensemble
-from podium.fitting.fit_inputs import ABOUT
 from podium.imaging.views import VIEWS
 from podium.serving.runtime import Member, Network, Predictor, trimmed
 from podium.tasks.vector import VectorTask

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from podium import paths, plugins
 from podium.contracts.blends import Blend
+from podium.contracts.models import ABOUT
 from podium.contracts.predictions import Bank, read_bank
 from podium.contracts.scores import Scores, stacked
-from podium.fitting.fit_inputs import ABOUT, FitInputs
+from podium.fitting.fit_inputs import FitInputs
 from podium.fitting.member import Member
 from podium.fitting.scoring import Scoring, Submission
 from podium.imaging.views import Views

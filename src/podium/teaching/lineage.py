@@ -7,8 +7,8 @@ import pandas as pd
 
 from podium.contracts import models
 from podium.contracts.folds import FoldTable
+from podium.contracts.models import ABOUT
 from podium.errors import PodiumError, preview
-from podium.fitting.fit_inputs import ABOUT
 from podium.splits.folds import splits
 
 

@@ -5,6 +5,7 @@ import xml.etree.ElementTree as ET
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from podium.analysis.report import charts, contents, tables
@@ -88,3 +89,13 @@ def test_many_classes_stay_small(climb):
     svg = charts.confusion(tables.confusion(y, decided, labels), labels)
     assert len(svg) < 200_000
     assert svg.count("breed") < 100
+
+
+def test_scores_over_time_are_drawn_with_their_commits():
+    """A line of text a commit, the newest at the top; nothing where there is no past."""
+    table = pd.DataFrame({"commit": ["aaaa 2026-01-01", "now"], "score": [0.4, 0.3], "standard_error": [0.1, 0.1]})
+    (chart,) = contents.history(table, "log_loss")
+    texts = {element.text: element for element in ET.fromstring(chart.svg).iter("{http://www.w3.org/2000/svg}text")}
+    assert float(texts["now"].get("y")) < float(texts["aaaa 2026-01-01"].get("y"))
+    assert "log_loss ± standard error" in texts
+    assert contents.history(table[:0], "log_loss") == []

@@ -13,7 +13,8 @@ import pytest
 
 from podium.analysis.report import advice, contents, gallery, pictures, tables
 from podium.analysis.report.advice import Advice
-from podium.analysis.report.page import Page, Threshold, render
+from podium.analysis.report.feature_map import ImageFeatures
+from podium.analysis.report.page import Near, Page, Threshold, render
 from podium.analysis.report.panels.scores import Panels
 
 BINARY = (np.array([0, 0, 1, 1, 1]), np.array([0.1, 0.7, 0.3, 0.8, 0.9]))  # targets and probabilities
@@ -21,9 +22,15 @@ HOSTILE = '<script>alert("x")</script>'
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory, make_results) -> Path:
+def results_of_page(make_results):
+    """What the page shows."""
+    return make_results("multiclass", labels=(HOSTILE, "bee", "cat"))
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory, results_of_page) -> Path:
     """A report of a made-up competition with every kind of tile, and texts that look like markup."""
-    results = make_results("multiclass", labels=(HOSTILE, "bee", "cat"))
+    results = results_of_page
     images = pd.DataFrame({"image_id": results.ids, "row_id": results.ids, "source": "x", "split": "train"})
     broken = {"image_id": HOSTILE, "row_id": "broken", "source": "broken.png", "reason": "truncated"}
     climb = pd.DataFrame({"step": [1.0, 2.0], "member": ["good", "fair"], "loss": [0.4, 0.3]})
@@ -41,13 +48,17 @@ def page(tmp_path_factory, make_results) -> Path:
     scores = contents.Scores(
         ("log_loss",), {"log_loss": 0.3}, {"log_loss": 0.31}, {"log_loss": 0.01}, {"log_loss": 0.3}
     )
+    groups, predicted = panels.groups(results), panels.predictions(results)
+    vectors = rng.normal(size=(len(results.ids), 5)) + 3 * np.eye(5)[results.y]
+    embedded = ImageFeatures("trunk", images.assign(position=range(len(images))), vectors.astype(np.float32))
+    past = pd.DataFrame({"commit": ["12345678 2026-01-01", "now"], "score": [0.4, 0.3], "standard_error": [0.01, 0.01]})
     file = tmp_path_factory.mktemp("page") / "report.html"
     content = Page(
         title=f"Insects {HOSTILE}",
         headline=scores.headline(),
         summary="300 rows.",
         members=contents.members(bank.replace("", None)),
-        charts=[*panels.charts(results, plots), *contents.drawn(results, plots)],
+        charts=[*panels.charts(results, plots), *contents.drawn(results, plots), *contents.history(past, "log_loss")],
         scores=scores.html_table(),
         tiles=tiles,
         pictures=shown,
@@ -58,6 +69,8 @@ def page(tmp_path_factory, make_results) -> Path:
         ],
         tables=panels.tables(results, plots),
         threshold=Threshold(*tables.by_threshold(*BINARY), label=HOSTILE),
+        feature_map=contents.map_of(embedded, groups, predicted, {tile.image_id for tile in tiles}),
+        near={tiles[0].image_id: [Near(f"near{k} {HOSTILE}", shown[tiles[k].image_id]) for k in range(4)]},
     )
     file.write_text(render(content), encoding="utf-8")
     return file
@@ -109,7 +122,7 @@ def test_it_fits_the_screen(opened):
     drawn = opened.execute_script(
         "return [...document.querySelectorAll('svg')].map(s => s.getBoundingClientRect().width)"
     )
-    assert len(drawn) == 8
+    assert len(drawn) == 9
     assert min(drawn) > 340
 
 
@@ -162,7 +175,7 @@ def test_a_click_shows_the_whole_image(opened):
     dialog = opened.find_element("css selector", "dialog")
     assert dialog.is_displayed()
     sources = [image.get_attribute("src") for image in dialog.find_elements("css selector", "img")]
-    assert len(sources) == 2
+    assert len(sources) == 2 + 4  # four are those near a mistake
     assert float(dialog.find_element("css selector", ".heat").value_of_css_property("opacity")) > 0
     dialog.find_element("css selector", "form button").click()
     assert not dialog.is_displayed()
@@ -221,6 +234,143 @@ def test_the_threshold_s_counts(opened):
     assert opened.execute_script(script, 75) == "accuracy 80.0 %, precision 100.0 %, recall 66.7 %, F1 80.0 %"
     assert opened.execute_script(script, 50) == "accuracy 60.0 %, precision 66.7 %, recall 66.7 %, F1 66.7 %"
     assert opened.execute_script(script, 100) == "accuracy 40.0 %, precision none, recall 0.0 %, F1 0.0 %"
+
+
+def canvas(browser):
+    return browser.find_element("css selector", "#map canvas")
+
+
+def zoom(browser):
+    return float(canvas(browser).get_attribute("data-zoom"))
+
+
+def n_drawn(browser):
+    return int(canvas(browser).get_attribute("data-drawn"))
+
+
+def press(browser, *keys):
+    for key in keys:
+        canvas(browser).send_keys(key)
+
+
+def wheel(browser, amount):
+    """Turn the wheel over the map's middle, and return the zoom afterwards and how far the page moved."""
+    script = """
+        const canvas = document.querySelector("#map canvas"), box = canvas.getBoundingClientRect();
+        const place = {clientX: box.x + box.width / 2, clientY: box.y + box.height / 2, deltaY: arguments[0]};
+        const event = new WheelEvent("wheel", {...place, bubbles: true, cancelable: true});
+        canvas.dispatchEvent(event);
+        return event.defaultPrevented;
+    """
+    return browser.execute_script(script, amount), zoom(browser)
+
+
+def test_the_map_zooms_by_wheel_buttons_and_keys(opened):
+    """Less is drawn of a part; the whole map comes back, and then the wheel moves the page again."""
+    total = n_drawn(opened)
+    assert (zoom(opened), total) == (1, 300)
+    assert wheel(opened, -100) == (True, 1.25)
+    assert wheel(opened, 100) == (True, 1)
+    assert wheel(opened, 100) == (False, 1)
+    for label, larger in (("zoom in", True), ("zoom in", True), ("zoom out", False)):
+        before = zoom(opened)
+        opened.execute_script(f"document.querySelector(\"#map [aria-label='{label}']\").click()")
+        assert (zoom(opened) > before) == larger
+    press(opened, "+", "+", "+")
+    assert zoom(opened) == pytest.approx(1.5**4, abs=0.01)
+    assert n_drawn(opened) < total
+    press(opened, *"+" * 20)
+    assert zoom(opened) == 64
+    press(opened, "0")
+    assert (zoom(opened), n_drawn(opened)) == (1, total)
+
+
+def test_arrows_move_the_map_and_enter_names_an_image(opened):
+    """No further than its edge: there is always something of the map to see."""
+    from selenium.webdriver.common.keys import Keys
+
+    named = opened.find_element("css selector", "#map .named")
+    press(opened, "+", "+", "+", "+", Keys.ENTER)
+    first = named.text
+    press(opened, *[Keys.ARROW_LEFT] * 30, *[Keys.ARROW_UP] * 30, Keys.ENTER)
+    second = named.text
+    assert first.partition(":")[0] != second.partition(":")[0]
+    assert all(", predicted " in text for text in (first, second))
+    n_seen = n_drawn(opened)
+    press(opened, Keys.ARROW_LEFT, Keys.ARROW_UP)
+    assert n_drawn(opened) == n_seen
+    press(opened, "0")
+
+
+def test_the_map_s_colours_are_the_labels(opened, results_of_page):
+    """A dot has the colour that the legend gives its label, in the scheme of the page; a chosen label stands alone."""
+    script = """
+        const canvas = document.querySelector("#map canvas"), pen = canvas.getContext("2d");
+        const all = pen.getImageData(0, 0, canvas.width, canvas.height).data, seen = new Set();
+        for (let at = 0; at < all.length; at += 4) {
+            if (all[at + 3] === 255) seen.add([...all.slice(at, at + 3)].join());
+        }
+        const legend = [...document.querySelectorAll("#map .legend i")]
+            .map((i) => getComputedStyle(i).backgroundColor.match(/\\d+/g).join());
+        return legend.map((colour) => seen.has(colour));
+    """
+    choose = """
+        const field = document.querySelector("#map [name=group]"); field.value = arguments[0];
+        field.dispatchEvent(new Event("input", {bubbles: true}));
+    """
+    press(opened, "+")  # opaque pixels are those of mistakes, or where many dots meet
+    press(opened, "0")
+    assert opened.execute_script(script) == [True, True, True]
+    opened.execute_script(choose, "bee")
+    assert opened.execute_script(script) == [False, True, False]
+    assert n_drawn(opened) == (results_of_page.y == 1).sum()
+    opened.execute_script("document.querySelector('#map [name=wrong]').click()")
+    decided = results_of_page.p.p.argmax(axis=1)
+    assert n_drawn(opened) == ((results_of_page.y == 1) & (decided != 1)).sum() > 0
+    assert opened.execute_script("return location.hash") == "#map&group=bee&wrong=on"
+
+
+def test_the_map_s_filters_live_in_the_address(opened, page, results_of_page):
+    """Opened with them, it shows the same; a label that is not there is none."""
+    opened.get("about:blank")
+    opened.get(f"{page.as_uri()}#map&group=cat")
+    assert n_drawn(opened) == (results_of_page.y == 2).sum()
+    opened.get("about:blank")
+    opened.get(f"{page.as_uri()}#map&group=dog")
+    assert n_drawn(opened) == 300
+
+
+def test_a_click_on_a_point_opens_its_image(opened):
+    """Of an image of the gallery, with the training images next to it."""
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    names = opened.execute_script("return [...document.querySelectorAll('.tile')].map(t => t.dataset.id)")
+    script = """
+        const points = JSON.parse(arguments[0].dataset.points), n = points.ids.indexOf(arguments[1]);
+        arguments[0].scrollIntoView({block: "center"});
+        const share = (value) => 0.03 + 0.94 * value / 1000 - 0.5;
+        return [arguments[0].clientWidth * share(points.x[n]), arguments[0].clientHeight * share(1000 - points.y[n])];
+    """
+    right, down = opened.execute_script(script, canvas(opened), names[0])
+    ActionChains(opened).move_to_element_with_offset(canvas(opened), round(right), round(down)).click().perform()
+    dialog = opened.find_element("css selector", "dialog")
+    assert dialog.is_displayed()
+    shown = dialog.find_element("css selector", ".id").text
+    assert opened.find_element("css selector", "#map .named").get_property("textContent").startswith(f"{shown}: ")
+    dialog.find_element("css selector", "form button").click()
+
+
+def test_a_mistake_shows_the_training_images_next_to_it(opened):
+    """Four pictures with their labels, within the screen; in the gallery itself they stay hidden."""
+    assert not opened.find_element("css selector", ".tile .near").is_displayed()
+    opened.execute_script("document.querySelector('.tile').click()")
+    near = opened.find_elements("css selector", "dialog .near > span")
+    assert [one.text.split()[0] for one in near] == [f"near{k}" for k in range(4)]
+    assert HOSTILE in near[0].text
+    boxes = [one.find_element("css selector", "img").rect for one in near]
+    width = opened.execute_script("return document.documentElement.clientWidth")
+    assert all(box["width"] > 50 and box["x"] + box["width"] <= width for box in boxes)
+    opened.find_element("css selector", "dialog form button").click()
 
 
 def test_texts_are_texts(opened):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from podium.analysis.report import pictures
+from podium.imaging.images import Reader
 
 
 def decoded(address):
@@ -38,3 +39,14 @@ def test_noise_fits_the_page_too():
     address = pictures.encoded(noise)
     assert len(address) <= pictures.MOST_BYTES * 4 / 3 + 100
     assert decoded(address).shape == (256, 256, 3)
+
+
+def test_a_thumbnail_is_small(tmp_path):
+    """96 px of a photograph; nothing of what cannot be read."""
+    assert cv2.imwrite(str(tmp_path / "a.jpg"), np.full((400, 1600, 3), 90, np.uint8))
+    (tmp_path / "broken.jpg").write_bytes(b"nothing")
+    with Reader(tmp_path) as reader:
+        shown = decoded(pictures.thumbnail(reader, "a.jpg"))
+        assert pictures.thumbnail(reader, "broken.jpg") == ""
+    assert shown.shape == (24, 96, 3)
+    assert shown.mean() == pytest.approx(90, abs=3)

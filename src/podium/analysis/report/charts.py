@@ -144,6 +144,19 @@ def curves(table: pd.DataFrame) -> str:
     return svg[0]
 
 
+def history(table: pd.DataFrame, metric: str) -> str:
+    """Draw the score of each commit with its standard error, the newest first; the line is today's score."""
+    newest = table[::-1]
+    with _chart(f"{metric} over time", height=1.0 + 0.2 * len(table)) as (axes, svg):
+        axes.axvline(newest["score"].iloc[0], color=LINE)
+        axes.errorbar(
+            newest["score"], range(len(table)), xerr=newest["standard_error"], fmt="o", color=MAIN, markersize=4
+        )
+        axes.set_yticks(range(len(table)), newest["commit"])
+        axes.set(xlabel=f"{metric} ± standard error", ylim=(len(table) - 0.5, -0.5))
+    return svg[0]
+
+
 def leaderboard(table: pd.DataFrame, metric: str) -> str:
     """Draw each upload's public score over its cross-fitted one, numbered; on the line both agree."""
     with _chart("Public against cross-fitted score") as (axes, svg):

@@ -1,6 +1,7 @@
 """All results of a competition -> the report's page, and its charts' tables."""
 
 import json
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from podium import paths, plugins
-from podium.analysis.report import advice, charts, contents, gallery, pictures
-from podium.analysis.report.page import Chart, HtmlTable, Page, render
+from podium.analysis.report import advice, charts, contents, feature_map, gallery, history, pictures
+from podium.analysis.report.feature_map import ImageFeatures
+from podium.analysis.report.page import Chart, FeatureMap, HtmlTable, Near, Page, render
 from podium.analysis.report.panels import Panels
 from podium.analysis.report.results import Results
 from podium.config import Config
@@ -18,6 +20,8 @@ from podium.config import scoring as scoring_of
 from podium.contracts import leaderboard
 from podium.contracts.dataset import Dataset
 from podium.contracts.folds import FoldTable
+from podium.contracts.metadata import NAME as METADATA
+from podium.contracts.models import ABOUT
 from podium.contracts.predictions import read_bank
 from podium.contracts.tables import HASHES, by_id
 from podium.imaging.duplicates import NEAR, clusters, near_pairs
@@ -39,13 +43,13 @@ def compose(config: Config) -> tuple[Page, dict[str, pd.DataFrame]]:
     name, competition = config.params.competition, config.competition
     bank_table, climb = _csv(paths.bank_table(name)), _csv(paths.climb_table(name))
     images, audit = Dataset(paths.dataset(name)).images, _json(paths.data(name, "audit.json"))
-    scores = contents.Scores(
-        competition.all_metrics(), **_json(paths.METRICS_ENSEMBLE), heldout=_json(paths.METRICS_HELDOUT)
-    )
+    ensemble = _json(paths.METRICS_ENSEMBLE)
+    scores = contents.Scores(competition.all_metrics(), **ensemble, heldout=_json(paths.METRICS_HELDOUT))
     results, panels = _results(config, list(bank_table["member"])), _panels(config)
     uploads = leaderboard.of(name, paths.LEADERBOARD)
     plots = contents.plots(results, climb.astype({"step": "float64", "loss": "float64"}), uploads)
     plots |= panels.plots(results)
+    plots["history"] = history.read(name, competition.metric, ensemble)
     texts = dict(zip(results.ids, zip(panels.labels(results), panels.predictions(results), strict=True), strict=True))
     tiles: list[gallery.Tile] = []
     pairs = _copies(results, images)
@@ -57,6 +61,8 @@ def compose(config: Config) -> tuple[Page, dict[str, pd.DataFrame]]:
             tile.image_id: pictures.of_source(reader, tile.source, partial(panels.drawn, results, tile.row_id))
             for tile in tiles
         }
+        found = _features(name, list(bank_table["member"]), images, results)
+        near = _near(reader, found, results, tiles, texts) if found else {}
     page = Page(
         title=competition.title,
         headline=scores.headline(),
@@ -66,6 +72,7 @@ def compose(config: Config) -> tuple[Page, dict[str, pd.DataFrame]]:
             _bank(bank_table, competition.metric),
             *panels.charts(results, plots),
             *contents.drawn(results, plots),
+            *contents.history(plots["history"], competition.metric),
             *_curves(name, list(bank_table["member"])),
         ],
         scores=scores.html_table(),
@@ -89,8 +96,57 @@ def compose(config: Config) -> tuple[Page, dict[str, pd.DataFrame]]:
         ),
         tables=panels.tables(results, plots) | _slices(results),
         threshold=panels.threshold(results),
+        feature_map=_map(found, results, panels, tiles) if found else None,
+        near=near,
     )
     return page, plots
+
+
+def _features(competition: str, members: list[str], images: pd.DataFrame, results: Results) -> ImageFeatures | None:
+    """Return the features of the best member's first backbone; None where no member has a frozen one.
+
+    Neither its models nor the features are dependencies of the stage: a competition may have none, which DVC refuses,
+    and neither changes without the member's predictions, which are dependencies.
+    """
+    for member in members:
+        about = paths.models(competition, member) / ABOUT
+        for backbone in _json(about)["backbones"] if about.exists() else ():
+            path = paths.features(competition, backbone)
+            if backbone != METADATA and path.exists() and (found := feature_map.read(path, images, results.ids)):
+                return found
+    return None
+
+
+def _near(
+    reader: Reader,
+    found: ImageFeatures,
+    results: Results,
+    tiles: list[gallery.Tile],
+    texts: Mapping[str, tuple[str, str]],
+) -> dict[str, list[Near]]:
+    """Return the training images nearest to each mistake of the gallery."""
+    mistakes = [tile.image_id for tile in tiles if "mistake" in tile.reasons]
+    asked = np.flatnonzero(found.images["image_id"].isin(mistakes))
+    first, fold = results.folds[results.folds["repeat"] == 0], np.full(len(results.ids), -1)
+    fold[first["position"]] = first["fold"]
+    nearest = feature_map.nearest(found, fold, asked)
+    return {
+        found.images["image_id"].iloc[at]: [
+            Near(
+                f"{one.image_id}: {texts[results.ids[one.position]][0]}, similarity {one.similarity:.2f}",
+                pictures.thumbnail(reader, one.source),
+            )
+            for one in line
+        ]
+        for at, line in zip(asked, nearest, strict=True)
+    }
+
+
+def _map(found: ImageFeatures, results: Results, panels: Panels, tiles: list[gallery.Tile]) -> FeatureMap | None:
+    groups = panels.groups(results)
+    if groups is None:
+        return None
+    return contents.map_of(found, groups, panels.predictions(results), {tile.image_id for tile in tiles})
 
 
 def _copies(results: Results, images: pd.DataFrame) -> pd.DataFrame:

@@ -1,16 +1,19 @@
 """Results -> what stands on the page: its charts, its tables and its sentences."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 import pandas as pd
 
-from podium.analysis.report import charts, tables
-from podium.analysis.report.page import Chart, HtmlTable
-from podium.analysis.report.results import Results
+from podium.analysis.report import charts, feature_map, tables
+from podium.analysis.report.feature_map import ImageFeatures
+from podium.analysis.report.page import Chart, FeatureMap, HtmlTable
+from podium.analysis.report.results import Groups, Results
 from podium.contracts.metadata import PREFIX
 
+_LEAST_MAPPED = 3  # images and features: with two, any map is a line
 Plots = Mapping[str, pd.DataFrame]
 
 
@@ -70,6 +73,44 @@ def drawn(results: Results, made: Plots) -> list[Chart]:
         ),
     ]
     return [Chart(title, draw(made[name]), note) for title, name, draw, note in entries if len(made[name])]
+
+
+def history(table: pd.DataFrame, metric: str) -> list[Chart]:
+    """Return the chart of the scores over time, of a table of podium.analysis.report.history; none without a past."""
+    if table.empty:
+        return []
+    note = "Commits that changed metrics/ensemble.json. `podium compare COMMIT` says whether a difference is real."
+    return [Chart("Scores over time", charts.history(table, metric), note)]
+
+
+def map_of(
+    found: ImageFeatures, groups: Groups, predictions: Sequence[str], always: Collection[str]
+) -> FeatureMap | None:
+    """Return the map of features, with the images `always`; None of too few images or features for one.
+
+    `groups` and `predictions` are those of the scored rows.
+    """
+    if min(found.matrix.shape) < _LEAST_MAPPED:
+        return None
+    images = found.images
+    shown = feature_map.sample(len(images), np.flatnonzero(images["image_id"].isin(always)))
+    places, rows = feature_map.coordinates(found.matrix[shown]), images["position"].to_numpy()[shown]
+    some = f"{len(images):,} images"
+    if len(shown) < len(images):
+        some = f"{len(shown):,} of {some}, evenly taken, and those of the gallery"
+    return FeatureMap(
+        note=f"{some}, by the first two principal components of the features of {found.backbone}. A cross is a mistake."
+        " Zoom by wheel, by buttons, or by + and -; move by dragging or by arrows. A click names an image, and opens it"
+        " where the gallery has it.",
+        groups=groups.names,
+        colours=feature_map.colours(np.bincount(groups.code, minlength=len(groups.names))),
+        ids=images["image_id"].to_numpy(object)[shown].tolist(),
+        x=places[:, 0].tolist(),
+        y=places[:, 1].tolist(),
+        group=groups.code[rows].tolist(),
+        wrong=np.isin(rows, groups.wrong).astype(int).tolist(),
+        predicted=[predictions[row] for row in rows],
+    )
 
 
 def slices(results: Results) -> HtmlTable | None:

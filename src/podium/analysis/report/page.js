@@ -1,5 +1,5 @@
 "use strict";
-const form = document.querySelector(".filters");
+const form = document.querySelector("#gallery .filters");
 const tiles = [...document.querySelectorAll(".tile")];
 const dialog = document.querySelector("dialog");
 let current = null; // the tile in the dialog

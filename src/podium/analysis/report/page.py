@@ -8,6 +8,7 @@ from typing import Any
 from podium.analysis.report.advice import Advice
 from podium.analysis.report.gallery import REASONS, Tile
 
+OTHERS = 8  # the colour of the groups that have none of their own: more than eight cannot be told apart
 _FOLDER = files("podium.analysis.report")
 
 
@@ -38,6 +39,35 @@ class Threshold:
 
 
 @dataclass(frozen=True)
+class FeatureMap:
+    """Images as points: `groups` with the number of the colour of each, and what is known of each image."""
+
+    note: str
+    groups: Sequence[str]
+    colours: Sequence[int]  # by group: 0 to 7, or 8 for those that share the last one
+    ids: Sequence[str]
+    x: Sequence[int]  # from the left, in [0, 1000]
+    y: Sequence[int]  # from the bottom
+    group: Sequence[int]
+    wrong: Sequence[int]  # 1 of an image that is decided wrongly, else 0
+    predicted: Sequence[str]
+
+    @property
+    def legend(self) -> list[tuple[str, int]]:
+        """Return names and colours; the groups that share the last colour are `others`."""
+        named = [pair for pair in zip(self.groups, self.colours, strict=True) if pair[1] < OTHERS]
+        return named + ([("others", OTHERS)] if OTHERS in self.colours else [])
+
+
+@dataclass(frozen=True)
+class Near:
+    """A training image near a mistake: what is written below it, and its data address."""
+
+    text: str
+    picture: str
+
+
+@dataclass(frozen=True)
 class Page:
     """What the page holds, top to bottom."""
 
@@ -53,6 +83,8 @@ class Page:
     advice: Sequence[Advice] = ()
     tables: Mapping[str, HtmlTable] = field(default_factory=dict)
     threshold: Threshold | None = None
+    feature_map: FeatureMap | None = None
+    near: Mapping[str, Sequence[Near]] = field(default_factory=dict)  # image id -> its nearest, the nearest first
 
 
 def render(page: Page) -> str:
@@ -65,7 +97,12 @@ def render(page: Page) -> str:
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     tiles: list[dict[str, Any]] = [
-        asdict(tile) | {"picture": page.pictures.get(tile.image_id, ""), "heat": page.heat.get(tile.image_id, "")}
+        asdict(tile)
+        | {
+            "picture": page.pictures.get(tile.image_id, ""),
+            "heat": page.heat.get(tile.image_id, ""),
+            "near": page.near.get(tile.image_id, ()),
+        }
         for tile in page.tiles
     ]
     counts = {reason: sum(reason in tile.reasons for tile in page.tiles) for reason in REASONS}
@@ -76,9 +113,11 @@ def render(page: Page) -> str:
             "tiles": tiles,
             "counts": counts,
             "threshold": asdict(page.threshold) if page.threshold else None,
+            "map": asdict(page.feature_map) if page.feature_map else None,
+            "legend": page.feature_map.legend if page.feature_map else [],
             "reasons": {reason: name for reason, name in REASONS.items() if counts[reason]},
             "labels": sorted({tile.label for tile in page.tiles if tile.label}),
             "style": own("page.css"),
-            "script": own("page.js"),
+            "script": own("page.js") + own("map.js"),
         }
     )

@@ -8,8 +8,17 @@ import numpy as np
 from podium.imaging.images import Reader, UnreadableImageError
 
 SIDE_PX = 512  # of the full view; the thumbnail is the same picture, shown small
+THUMBNAIL_PX = 96  # of an image beside another one
 MOST_BYTES = 80_000  # of one picture: 160 of them stay below 20 MB as text
 _QUALITY = 82
+
+
+def thumbnail(reader: Reader, source: str) -> str:
+    """Return an image as a data address of at most 96 px, or "" where it cannot be read."""
+    try:
+        return encoded(reader.read(source, 2 * THUMBNAIL_PX), THUMBNAIL_PX)
+    except UnreadableImageError:
+        return ""
 
 
 def of_source(reader: Reader, source: str, draw: Callable[[np.ndarray], np.ndarray] = lambda pixels: pixels) -> str:
@@ -20,9 +29,9 @@ def of_source(reader: Reader, source: str, draw: Callable[[np.ndarray], np.ndarr
         return ""
 
 
-def encoded(pixels: np.ndarray) -> str:
-    """Return `(h, w, 3)` uint8 RGB as the data address of a JPEG of at most 512 px and 80 kB."""
-    side = min(SIDE_PX, max(pixels.shape[:2]))
+def encoded(pixels: np.ndarray, side_px: int = SIDE_PX) -> str:
+    """Return `(h, w, 3)` uint8 RGB as the data address of a JPEG of at most `side_px` a side and 80 kB."""
+    side = min(side_px, max(pixels.shape[:2]))
     data = _jpeg(pixels, side)
     while len(data) > MOST_BYTES:
         side //= 2

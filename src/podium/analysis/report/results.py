@@ -1,6 +1,6 @@
 """What the report is made of: the scored rows, with targets and predictions in one order."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,3 +37,12 @@ class Results:
     def scorer(self, p: Any) -> Callable[[np.ndarray], float]:
         """Return the function from positions of rows to the official score of predictions `p` of all rows."""
         return self.scoring.task.scorer(self.metric, self.y, p, self.weight)
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The groups that rows are coloured by: their names, and each row's `code (n,)`; `wrong` are positions of rows."""
+
+    names: Sequence[str]
+    code: np.ndarray
+    wrong: np.ndarray

@@ -8,7 +8,7 @@ import pandas as pd
 
 from podium.analysis.report.advice import Advice
 from podium.analysis.report.page import Chart, HtmlTable, Threshold
-from podium.analysis.report.results import Results
+from podium.analysis.report.results import Groups, Results
 
 
 class Panels(ABC):
@@ -32,6 +32,10 @@ class Panels(ABC):
 
     def threshold(self, results: Results) -> Threshold | None:  # noqa: ARG002
         """Return the counts that a threshold's slider needs; None where there is no threshold."""
+        return None
+
+    def groups(self, results: Results) -> Groups | None:  # noqa: ARG002
+        """Return the groups of the map of features; None where heads on features cannot answer so."""
         return None
 
     @abstractmethod

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from podium.analysis.report import advice, charts, picks, tables
 from podium.analysis.report.advice import Advice
 from podium.analysis.report.page import Chart, HtmlTable, Threshold
 from podium.analysis.report.panels import Panels as Base
-from podium.analysis.report.results import Results
+from podium.analysis.report.results import Groups, Results
 from podium.tasks.vector import VectorTask
 
 
@@ -86,6 +87,21 @@ class Panels(Base):
         if not (_task(results).is_exclusive and results.p.p.shape[1] == 1):
             return None
         return Threshold(*tables.by_threshold(results.y, results.p.p[:, 0]), label=results.data.labels[-1])
+
+    def groups(self, results: Results) -> Groups:
+        """See Panels: classes, sets of labels, or quarters of the values, where the tenth furthest off is wrong."""
+        task, y, p = _task(results), results.y, results.p.p
+        if task.is_value:
+            edges = np.unique(np.quantile(y, (0, 0.25, 0.5, 0.75, 1)))
+            edges = edges if len(edges) > 1 else np.repeat(edges, 2)
+            names = [f"{low:.4g} to {high:.4g}" for low, high in pairwise(edges)]
+            code = np.searchsorted(edges[1:-1], y.reshape(len(y), -1)[:, 0], side="left")
+            return Groups(names, code, picks.errors(y, p)[: len(y) // 10])
+        wrong = picks.mistakes(y, task.decide(p), p)
+        if task.is_exclusive:
+            return Groups(results.data.labels, y.astype(np.int64), wrong)
+        names, code = np.unique(np.array(_texts(results, y), object), return_inverse=True)
+        return Groups(list(names), code, wrong)
 
     def ranked(self, results: Results) -> dict[str, np.ndarray]:
         """See Panels."""
