@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from podium import config
-from podium.analysis import heatmaps
+from podium.analysis import heatmaps, pooled_maps
 from podium.backbones.pooling import POOLINGS
 from podium.contracts.steps import Linear, Softmax
 from podium.features.extraction import resolve_auto
@@ -233,3 +233,105 @@ def test_one_bright_place_of_a_fine_map_is_a_spot_that_can_be_seen():
     assert heat.sum() == pytest.approx(1, abs=1e-6)
     assert 10 < (heat > heat.max() / 2).sum() < 40
     np.testing.assert_array_equal(heatmaps.placed(places[26:34, 8:16], (8, 8), Resize()), places[26:34, 8:16])
+
+
+def parts_by_hand(shape, mode, array, grid):
+    """The part that each place's middle lies in, by drawing every pixel's part and framing the drawing."""
+    height, width = shape
+    rows, columns = (np.arange(side) * n // side for side, n in zip(shape, grid, strict=True))
+    drawn = (rows[:, None] * grid[1] + columns + 1).astype(np.uint8)  # 0 is outside
+    picture = np.repeat(drawn[..., None], 3, axis=2)
+    if mode == "pad":
+        side = max(shape)
+        whole = np.zeros((side, side, 3), np.uint8)
+        top, left = (side - height) // 2, (side - width) // 2
+        whole[top : top + height, left : left + width] = picture
+        picture = whole
+    elif mode == "crop":
+        side = min(shape)
+        top, left = (height - side) // 2, (width - side) // 2
+        picture = picture[top : top + side, left : left + side]
+    places = [
+        ((np.arange(n) + 0.5) * full / n).astype(int) for n, full in zip(array.shape, picture.shape, strict=False)
+    ]
+    return picture[np.ix_(*places)][..., 0].astype(int) - 1
+
+
+@pytest.mark.parametrize("mode", ["squash", "pad", "crop"])
+@pytest.mark.parametrize("pooling", ["avg", "max", "avg_max"])
+def test_leaving_a_part_out_pools_the_places_that_are_left(mode, pooling):
+    """Against masked means and maxima, of maps with other numbers of places, however the image was framed."""
+    shape, grid = (410, 600), (2, 3)
+    seen = heatmaps.Pooled(pyramid(), pooling, Resize(mode=mode))
+    found = seen.without(shape, grid)
+    assert found.shape == (6, len(seen.features))
+    for part in range(6):
+        expected = []
+        for array in seen.maps:
+            left = array[parts_by_hand(shape, mode, array, grid) != part].astype(np.float64)
+            expected += [left.mean(axis=0) if kind == "avg" else left.max(axis=0) for kind in pooling.split("_")]
+        assert found[part] == pytest.approx(np.concatenate(expected), abs=1e-6)
+
+
+def test_of_a_linear_head_on_means_a_part_is_worth_its_mean(maps):
+    """So what is left out and what is exact say the same; parts are no smaller than the places of a map."""
+    w = np.array([[0.5, -1.0, 0.3, 0.0, 2.0, -0.7]]).T
+    fine = np.repeat(np.repeat(maps, 2, axis=0), 2, axis=1)  # 10 x 8 places
+    seen = [heatmaps.Pooled([fine, maps], "avg", Resize())]
+    weights = np.vstack([w, -w / 2])
+    found = heatmaps.left_out(lambda x: x @ weights - 0.2, seen, (300, 200))
+    assert found.places.shape == (5, 4)
+    assert found.places == pytest.approx((maps @ w / 2)[..., 0] - 0.2, abs=1e-5)
+    assert heatmaps.left_out(
+        lambda x: x @ weights, [heatmaps.Pooled([maps[:1, :1]] * 2, "max", Resize())], (9, 9)
+    ).places.shape == (1, 1)
+
+
+def test_trees_have_heatmaps_too():
+    """A step is seen where the place is that crosses it, though its slope is 0."""
+    array = np.zeros((4, 4, 2), np.float32)
+    array[2, 1, 0] = 16.0
+    seen = [heatmaps.Pooled([array], "avg_max", Resize())]
+    places = heatmaps.left_out(lambda x: np.where(x[:, :1] > 0.5, 2.0, -1.0), seen, (64, 64), 0).places
+    assert np.argwhere(places > 2).tolist() == [[2, 1]]
+
+
+def test_the_evidence_of_several_backbones_adds_up(maps):
+    """Each has its own places and framing; the means of all add up to the logit of the features side by side."""
+    rng = np.random.default_rng(8)
+    seen = [heatmaps.Pooled([maps], "avg", Resize()), heatmaps.Pooled(pyramid(), "avg_max", Resize(mode="crop"))]
+    features = np.concatenate([one.features for one in seen])
+    weights = rng.normal(size=(len(features), 3))
+    score = lambda x: x @ weights + [0.1, 0.2, 0.3]  # noqa: E731
+    model = heatmaps.linear(score, features + 1)
+    said = score(features[None])[0]
+    for label in (None, 0, 2):
+        own, places = heatmaps.evidence(model, seen, label)
+        assert own == (said.argmax() if label is None else label)
+        assert [one.shape for one in places] == [(5, 4), (8, 8)]
+        assert sum(one.mean() for one in places) == pytest.approx(said[own], abs=1e-9)
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize("pooling", ["avg", "avg_max"])
+def test_maps_are_found_in_the_exported_graph(tmp_path, monkeypatch, pooling):
+    """The very maps that Keras would give, and no export of their own; a graph of another form goes the long way."""
+    layers = ("block3", "block7")
+    backbone = config.Backbone(
+        network="efficientnet_lite0", pooling=pooling, layers=layers, resize=Resize(px=64), precision="float32", batch=2
+    )
+    extraction, pairs = resolve_auto(backbone, "here"), [(name, f"{name}.png") for name in "abc"]
+    rng = np.random.default_rng(5)
+    for _, file in pairs:
+        assert cv2.imwrite(str(tmp_path / file), rng.integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    with Reader(tmp_path) as reader:
+        fast = list(heatmaps.maps_of(extraction, pairs, reader, tmp_path / "models"))
+        assert [path.name for path in (tmp_path / "models").iterdir()] == [extraction.fingerprint]
+        monkeypatch.setattr(pooled_maps, "_reductions", lambda node: None)
+        slow = list(heatmaps.maps_of(extraction, pairs, reader, tmp_path / "models"))
+    assert (tmp_path / f"models/{extraction.fingerprint}-maps").exists()
+    assert [name for name, _ in fast] == [name for name, _ in slow] == ["a", "b", "c"]
+    for (_, own), (_, expected) in zip(fast, slow, strict=True):
+        assert [one.shape for one in own] == [one.shape for one in expected] == [(8, 8, 40), (2, 2, 320)]
+        for one, other in zip(own, expected, strict=True):
+            assert one == pytest.approx(other, abs=1e-4)

@@ -17,7 +17,7 @@ import numpy as np
 from podium import engines
 from podium.storage.files import digest, write_json
 
-_HINTS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
+HINTS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 _CAPABILITIES = {"BF16": "bfloat16", "FP32": "float32", "FP16": "float16"}  # float16 last: never by `auto`
 
 
@@ -45,7 +45,7 @@ class Engine(engines.Engine):
         core = openvino.Core()
         with TemporaryDirectory() as spare:
             model = core.read_model(model_file(build, (batch, px, px, 3), exported, Path(spare)))
-            hints = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
+            hints = {"INFERENCE_PRECISION_HINT": HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
             self._model = core.compile_model(model, "CPU", hints)
 
     def run(self, images: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import pandas as pd
 from podium.analysis.report.page import OTHERS
 from podium.contracts import features
 
-MOST_POINTS = 5_000  # of the map: more hide each other, and each costs 30 bytes of the page
+MOST_POINTS = 5_000  # of the map: more hide each other, and each adds 60 bytes to the page
 SIDE = 1000  # of the map: coordinates are whole numbers from 0 to this, far finer than rounding errors
 N_NEAR = 4
 _USUAL_VIEW = "identity"
