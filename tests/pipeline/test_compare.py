@@ -1,7 +1,9 @@
 """`podium compare` on real revisions, read through DVC without a checkout."""
 
 import re
+import shlex
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -50,6 +52,19 @@ def test_the_work_tree_is_the_default(experimented):
     assert "B is workspace" in done.stdout
     assert "Choices: the same" in done.stdout
     assert "No difference: the scored predictions are the same." in done.stdout
+
+
+def test_experiments_are_shown_in_120_columns(experimented):
+    """The documented command has the two scores and the changed choice, whole, and no digest of a dependency."""
+    text = (Path(__file__).parents[2] / "docs/compare.md").read_text(encoding="utf-8")
+    command = shlex.split(re.search(r"^dvc exp show .*$", text, flags=re.MULTILINE)[0])
+    done = type(experimented)(experimented.path, {"COLUMNS": "120"}).call(*command)
+    assert done.returncode == 0, done.stdout
+    lines = done.stdout.splitlines()
+    assert max(map(len, lines)) <= 120
+    columns = next(line.split() for line in lines if "Experiment" in line)
+    assert columns == ["Experiment", "cross_fitted.log_loss", "log_loss", "members.logistic_colour.C"]
+    assert re.search(r"\[weaker\] +0\.\d+ +0\.\d+ +1e-05", done.stdout)
 
 
 def one_line(done):

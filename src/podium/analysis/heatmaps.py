@@ -275,7 +275,7 @@ def maps_of(
             yield key.decode(), [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
-def _engine_of_maps(extraction: Extraction, models: Path) -> tuple[Any, list[tuple[int, ...]]]:
+def _engine_of_maps(extraction: Extraction, models: Path) -> tuple[Any, Sequence[tuple[int, ...]]]:
     """Return what runs a backbone to its maps, and the shape of each: of extraction's own exported model, if it can."""
     if extraction.engine_name == "openvino":
         found = PooledMaps.of(extraction, models / extraction.fingerprint, _PARTS[extraction.pooling])
