@@ -24,6 +24,7 @@ from podium.contracts import models
 from podium.contracts.folds import FoldTable
 from podium.contracts.metadata import NAME as METADATA
 from podium.contracts.scores import Scores
+from podium.contracts.steps import Linear
 from podium.contracts.tables import IMAGES, ROWS, by_id
 from podium.errors import PodiumError, preview
 from podium.features.extraction import Extraction, resolve_auto
@@ -171,7 +172,7 @@ def _explain_heads(
     is_linear = {name: config.params.models()[name].head.is_linear for name in eyes}
     used = {one.fingerprint: one for several in eyes.values() for one in several}
     pairs = list(images[["image_id", "source"]].itertuples(index=False, name=None))
-    shapes = {row.image_id: _small(row.height, row.width) for row in images.itertuples()}
+    shapes = _shapes(images)
     with ExitStack() as stack:
         reader = stack.enter_context(Reader(paths.raw(competition)))
         looked = [heatmaps.maps_of(one, pairs, reader, paths.cache() / "models") for one in used.values()]
@@ -196,7 +197,8 @@ class _Head:
     """A saved model of a member, with the images that it may explain."""
 
     def __init__(self, model: Any, task: VectorTask, images: pd.DataFrame) -> None:
-        self._score, self._linear = heatmaps.score_of_head(model, task), None
+        self._score = heatmaps.score_of_head(model, task)
+        self._linear: Linear | None = None
         self.images = frozenset(images["image_id"])
 
     def heatmap(self, seen: Sequence[Pooled], shape: Shape, label: int | None, *, is_linear: bool) -> Heatmap:
@@ -216,7 +218,7 @@ def _explain_network(
 ) -> Iterator[tuple[str, Heatmap]]:
     """Yield image id and heatmap by a finetune; each fold's network looks with its own encoder."""
     task, how, each = vector_task(config), str(heatmaps.pooling(encoder)), dict[str, list[Heatmap]]()
-    shapes = {row.image_id: _small(row.height, row.width) for row in images.itertuples()}
+    shapes = _shapes(images)
     with Reader(paths.raw(config.params.competition)) as reader:
         pixels = {
             image_id: reader.resized(source, encoder.spec.resize, encoder.shape)
@@ -234,10 +236,13 @@ def _explain_network(
     yield from ((image_id, _mean(found)) for image_id, found in each.items())
 
 
-def _small(height: int, width: int) -> Shape:
-    """Return the shape of an image's heatmap."""
-    scale = min(1.0, _MOST_PX / max(height, width))
-    return max(1, round(height * scale)), max(1, round(width * scale))
+def _shapes(images: pd.DataFrame) -> dict[str, Shape]:
+    """Return the shape of each image's heatmap by its id."""
+    sides = images[["height", "width"]].to_numpy(np.float64)
+    sides = np.maximum(sides * np.minimum(1, _MOST_PX / sides.max(axis=1, keepdims=True)), 1).round().astype(int)
+    return {
+        image_id: (int(height), int(width)) for image_id, (height, width) in zip(images["image_id"], sides, strict=True)
+    }
 
 
 def _models_of(config: Config, name: str, images: pd.DataFrame) -> Iterator[tuple[Any, pd.DataFrame]]:

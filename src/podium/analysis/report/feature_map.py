@@ -58,7 +58,7 @@ def read(path: Path, images: pd.DataFrame, ids: np.ndarray) -> ImageFeatures | N
     return ImageFeatures(path.stem, images.assign(position=places[images["row_id"]].to_numpy()), table.matrix)
 
 
-def sample(n: int, always: Sequence[int]) -> np.ndarray:
+def sample(n: int, always: Sequence[int] | np.ndarray) -> np.ndarray:
     """Return sorted positions of at most 5,000 of `n` images, evenly taken, and of those that are `always` shown."""
     evenly = np.linspace(0, n - 1, min(n, MOST_POINTS)).round().astype(np.int64)
     return np.union1d(evenly, np.asarray(always, np.int64))
@@ -83,13 +83,13 @@ def coordinates(x: np.ndarray) -> np.ndarray:
     return np.asarray(((found - low) / np.maximum(high - low, 1e-9) * SIDE).round().astype(np.int64))
 
 
-def nearest(found: ImageFeatures, fold: np.ndarray, asked: Sequence[int]) -> list[list[Neighbour]]:
+def nearest(found: ImageFeatures, fold: np.ndarray, asked: Sequence[int] | np.ndarray) -> list[list[Neighbour]]:
     """Return the four nearest images of other folds of each image at the positions `asked`, the nearest first.
 
     `fold (n_rows,)` is that of the scored rows. Nearness is the cosine of standardized features: the images that the
     model of the asked image's fold was trained on, and that look most like it to the backbone.
     """
-    asked = list(asked)
+    asked = np.asarray(asked, np.int64)
     x, own = found.matrix, fold[found.images["position"]]
     mean, scale = _standardization(x)
     query = _directions(x[asked], mean, scale)

@@ -100,8 +100,8 @@ class Panels(Base):
         wrong = picks.mistakes(y, task.decide(p), p)
         if task.is_exclusive:
             return Groups(results.data.labels, y.astype(np.int64), wrong)
-        names, code = np.unique(np.array(_texts(results, y), object), return_inverse=True)
-        return Groups(list(names), code, wrong)
+        sets, code = np.unique(np.array(_texts(results, y), object), return_inverse=True)
+        return Groups(list(sets), code, wrong)
 
     def ranked(self, results: Results) -> dict[str, np.ndarray]:
         """See Panels."""
