@@ -164,6 +164,21 @@ def test_what_cannot_be_shown_of_the_ensemble_is_named(fused, capsys):
         explain.run(fused, ["r01.png"], "ensemble")
 
 
+def test_without_ids_the_report_s_gallery_is_explained(fused, capsys):
+    """In a copy of the report, over its own pictures; without a report, one line says how to make it."""
+    with pytest.raises(PodiumError, match=r"reports/toy/report.html: there is no such file; run `dvc repro report`"):
+        explain.run(fused, [], "both")
+    tile = '<button class="tile" data-id="{}">\n<span class="picture"><img src="data:image/jpeg;base64,AA"></span>'
+    page = '<p class="summary">40 rows.</p>' + tile.format("r01.png") + tile.format("r39.png")
+    paths.report("toy", "report.html").parent.mkdir(parents=True)
+    paths.report("toy", "report.html").write_text(page)
+    explain.run(fused, [], "both")
+    found = paths.heatmap("toy", "report.html").read_text()
+    assert found.count('<img class="heat" alt="" src="data:image/png;base64,') == 2
+    assert '<p class="summary">40 rows. Heatmaps of both: red' in found
+    assert paths.heatmap("toy", "r39.png.png").exists()
+
+
 def test_members_of_the_ensemble_speak_of_its_label(extracted, monkeypatch):
     """Of several classes each member's evidence is for the class that the ensemble names, and not for its own."""
     ids, labels = [*extracted][:3], ("a", "b", "c")

@@ -6,8 +6,7 @@ Without ids: the images of the report's gallery, and a copy of the report that s
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,7 +17,7 @@ import pandas as pd
 from podium import paths
 from podium.analysis import heatmaps
 from podium.analysis.heatmaps import Heatmap, Pooled
-from podium.analysis.report.compose import compose, write
+from podium.analysis.report.page import pictured, with_heatmaps
 from podium.config import Config, vector_task
 from podium.contracts import models
 from podium.contracts.folds import FoldTable
@@ -59,9 +58,8 @@ def run(config: Config, ids: list[str], member: str | None) -> None:
     if unknown:
         raise PodiumError(f"{paths.data(name, 'images.parquet')}: no image_id {preview(unknown)}")
     subject = _choose(config, member)
-    page = None if ids else compose(config)[0]
-    wanted = ids or [tile.image_id for tile in page.tiles if tile.source]  # type: ignore[union-attr]  # a page where no ids
-    found = _explain(config, subject, by_id(images, wanted, "images", "image_id"))
+    page = "" if ids else _report(name)
+    found = _explain(config, subject, by_id(images, ids or pictured(page), "images", "image_id"))
     heat = {}
     with Reader(paths.raw(name)) as reader:
         for image_id, source in by_id(images, list(found), "images", "image_id")[["image_id", "source"]].to_numpy():
@@ -78,8 +76,17 @@ def run(config: Config, ids: list[str], member: str | None) -> None:
         legend = (
             f"Heatmaps of {subject.name}: red speaks for the label it gives (of two, for the second), blue against."
         )
-        write(replace(page, heat=heat, summary=f"{page.summary} {legend}"), file)
+        with atomic(file) as temporary:
+            temporary.write_text(with_heatmaps(page, heat, legend), encoding="utf-8")
         print(f"{file}: the report with its heatmaps")  # noqa: T201
+
+
+def _report(name: str) -> str:
+    """Return the page of the competition's report; raises PodiumError where there is none."""
+    file = paths.report(name, "report.html")
+    if not file.exists():
+        raise PodiumError(f"{file}: there is no such file; run `dvc repro report`, or name the images to explain")
+    return file.read_text(encoding="utf-8")
 
 
 def _choose(config: Config, member: str | None) -> _Subject:
@@ -173,8 +180,7 @@ def _explain_heads(
     used = {one.fingerprint: one for several in eyes.values() for one in several}
     pairs = list(images[["image_id", "source"]].itertuples(index=False, name=None))
     shapes = _shapes(images)
-    with ExitStack() as stack:
-        reader = stack.enter_context(Reader(paths.raw(competition)))
+    with Reader(paths.raw(competition)) as reader:
         looked = [heatmaps.maps_of(one, pairs, reader, paths.cache() / "models") for one in used.values()]
         for several in zip(*looked, strict=True):
             image_id = several[0][0]

@@ -14,7 +14,7 @@ import pytest
 from podium.analysis.report import advice, contents, gallery, pictures, tables
 from podium.analysis.report.advice import Advice
 from podium.analysis.report.feature_map import ImageFeatures
-from podium.analysis.report.page import Near, Page, Threshold, render
+from podium.analysis.report.page import Near, Page, Threshold, pictured, render, with_heatmaps
 from podium.analysis.report.panels.scores import Panels
 
 BINARY = (np.array([0, 0, 1, 1, 1]), np.array([0.1, 0.7, 0.3, 0.8, 0.9]))  # targets and probabilities
@@ -62,7 +62,6 @@ def page(tmp_path_factory, results_of_page) -> Path:
         scores=scores.html_table(),
         tiles=tiles,
         pictures=shown,
-        heat={tiles[0].image_id: shown[tiles[1].image_id]},
         advice=[
             Advice(f"{HOSTILE} is worst.", advice.gallery(reason="mistake", label=HOSTILE), is_alarm=True),
             *panels.advice(results, plots),
@@ -72,7 +71,10 @@ def page(tmp_path_factory, results_of_page) -> Path:
         feature_map=contents.map_of(embedded, groups, predicted, {tile.image_id for tile in tiles}),
         near={tiles[0].image_id: [Near(f"near{k} {HOSTILE}", shown[tiles[k].image_id]) for k in range(4)]},
     )
-    file.write_text(render(content), encoding="utf-8")
+    rendered = render(content)
+    assert pictured(rendered) == [tile.image_id for tile in tiles[:-1]]
+    heat = {tiles[0].image_id: shown[tiles[1].image_id]}
+    file.write_text(with_heatmaps(rendered, heat, f"Heatmaps of {HOSTILE}."), encoding="utf-8")
     return file
 
 
@@ -249,8 +251,7 @@ def n_drawn(browser):
 
 
 def press(browser, *keys):
-    for key in keys:
-        canvas(browser).send_keys(key)
+    canvas(browser).send_keys(*keys)
 
 
 def wheel(browser, amount):
@@ -376,6 +377,7 @@ def test_a_mistake_shows_the_training_images_next_to_it(opened):
 def test_texts_are_texts(opened):
     """A label or id that looks like markup is shown, never run."""
     assert HOSTILE in opened.find_element("css selector", "h1").text
+    assert opened.find_element("css selector", ".summary").text == f"300 rows. Heatmaps of {HOSTILE}."
     assert opened.execute_script("return document.scripts.length") == 1
     assert HOSTILE in opened.find_element("css selector", ".advice .alarm").text
 

@@ -12,7 +12,7 @@ import pandas as pd
 from podium import paths, plugins
 from podium.analysis.report import advice, charts, contents, feature_map, gallery, history, pictures
 from podium.analysis.report.feature_map import ImageFeatures
-from podium.analysis.report.page import Chart, FeatureMap, HtmlTable, Near, Page, render
+from podium.analysis.report.page import Chart, FeatureMap, HtmlTable, Near, Page
 from podium.analysis.report.panels import Panels
 from podium.analysis.report.results import Results
 from podium.config import Config
@@ -27,19 +27,12 @@ from podium.contracts.tables import HASHES, by_id
 from podium.imaging.duplicates import NEAR, clusters, near_pairs
 from podium.imaging.images import Reader
 from podium.storage import csv_table
-from podium.storage.files import atomic
 
 _MOST_HASHED = 20_000  # beyond, the search takes longer than the rest of the report; `podium leaks` does it
 
 
-def write(page: Page, path: Path) -> None:
-    """Write a page, whole or not at all."""
-    with atomic(path) as temporary:
-        temporary.write_text(render(page), encoding="utf-8")
-
-
 def compose(config: Config) -> tuple[Page, dict[str, pd.DataFrame]]:
-    """Return the page, without heatmaps, and its charts' tables."""
+    """Return the page and its charts' tables."""
     name, competition = config.params.competition, config.competition
     bank_table, climb = _csv(paths.bank_table(name)), _csv(paths.climb_table(name))
     images, audit = Dataset(paths.dataset(name)).images, _json(paths.data(name, "audit.json"))
@@ -78,7 +71,6 @@ def compose(config: Config) -> tuple[Page, dict[str, pd.DataFrame]]:
         scores=scores.html_table(),
         tiles=tiles,
         pictures=previews,
-        heat={},
         advice=advice.ordered(
             [
                 *advice.of_leaks(pairs, images, results.data.rows, FoldTable.read(results.data.folder)),

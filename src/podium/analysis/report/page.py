@@ -1,5 +1,7 @@
 """Everything that the report shows -> one HTML page that needs no other file and no network."""
 
+import html
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
@@ -9,6 +11,9 @@ from podium.analysis.report.advice import Advice
 from podium.analysis.report.gallery import REASONS, Tile
 
 OTHERS = 8  # the colour of the groups that have none of their own: more than eight cannot be told apart
+# What page.html makes of a tile that has a picture, and of the summary.
+_PICTURED = re.compile(r'<button class="tile"[^>]* data-id="([^"]*)">\n<span class="picture"><img [^>]*>')
+_SUMMARY = re.compile(r'<p class="summary">[^<]*')
 _FOLDER = files("podium.analysis.report")
 
 
@@ -79,7 +84,6 @@ class Page:
     scores: HtmlTable
     tiles: Sequence[Tile]
     pictures: Mapping[str, str]  # image id -> data address
-    heat: Mapping[str, str]
     advice: Sequence[Advice] = ()
     tables: Mapping[str, HtmlTable] = field(default_factory=dict)
     threshold: Threshold | None = None
@@ -100,7 +104,6 @@ def render(page: Page) -> str:
         asdict(tile)
         | {
             "picture": page.pictures.get(tile.image_id, ""),
-            "heat": page.heat.get(tile.image_id, ""),
             "near": page.near.get(tile.image_id, ()),
         }
         for tile in page.tiles
@@ -121,3 +124,18 @@ def render(page: Page) -> str:
             "script": own("page.js") + own("map.js"),
         }
     )
+
+
+def pictured(page: str) -> list[str]:
+    """Return the ids of the images whose pictures a rendered page's gallery shows."""
+    return [html.unescape(image_id) for image_id in _PICTURED.findall(page)]
+
+
+def with_heatmaps(page: str, heat: Mapping[str, str], note: str) -> str:
+    """Return a rendered page with heatmaps, image id -> data address, over its pictures and a note that says so."""
+
+    def over(found: re.Match[str]) -> str:
+        address = heat.get(html.unescape(found[1]))
+        return f'{found[0]}<img class="heat" alt="" src="{html.escape(address)}">' if address else found[0]
+
+    return _PICTURED.sub(over, _SUMMARY.sub(lambda found: f"{found[0]} {html.escape(note)}", page, count=1))
