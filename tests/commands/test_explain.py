@@ -179,6 +179,20 @@ def test_without_ids_the_report_s_gallery_is_explained(fused, capsys):
     assert paths.heatmap("toy", "r39.png.png").exists()
 
 
+def test_members_are_asked_for_the_ensemble_s_label(fused, monkeypatch):
+    """And for their own where they are explained alone."""
+    asked = []
+    evidence = heatmaps.evidence
+    monkeypatch.setattr(
+        heatmaps, "evidence", lambda model, seen, label: asked.append(label) or evidence(model, seen, label)
+    )
+    write_ensemble(("both",), [1.0])
+    monkeypatch.setattr(explain, "_labels", lambda config, images: dict.fromkeys(images["image_id"], 0))
+    explained(fused, "ensemble", ["r01.png"])
+    explained(fused, "both", ["r01.png"])
+    assert asked == [0, None]
+
+
 def test_members_of_the_ensemble_speak_of_its_label(extracted, monkeypatch):
     """Of several classes each member's evidence is for the class that the ensemble names, and not for its own."""
     ids, labels = [*extracted][:3], ("a", "b", "c")

@@ -371,6 +371,8 @@ def test_a_mistake_shows_the_training_images_next_to_it(opened):
     boxes = [one.find_element("css selector", "img").rect for one in near]
     width = opened.execute_script("return document.documentElement.clientWidth")
     assert all(box["width"] > 50 and box["x"] + box["width"] <= width for box in boxes)
+    script = "return arguments[0].getBoundingClientRect().bottom <= window.innerHeight"
+    assert all(opened.execute_script(script, one) for one in near)  # without a scroll, below the picture
     opened.find_element("css selector", "dialog form button").click()
 
 
