@@ -112,8 +112,12 @@ class Model:
         return self._in_batches(self._keras, images)
 
     def logits(self, images: np.ndarray) -> np.ndarray:
-        """Return what a network of maps says of pictures `(n, h, w, 3)` in [0, 255], of any size, all at once."""
-        return np.asarray(self._keras.predict_on_batch(images.astype(np.float32)), np.float32)
+        """Return what a network of maps says of pictures `(n, h, w, 3)` in [0, 255], of any size, all at once.
+
+        Called as it is: TensorFlow would compile it for each shape, and from the second on for unknown sides, which
+        bilinear enlargement does not take.
+        """
+        return np.asarray(self._keras(images.astype(np.float32), training=False), np.float32)
 
     def engine_outputs(self, images: np.ndarray) -> np.ndarray:
         """Return what `outputs` does, by the engine that is fastest here: the network is exported as it is now."""

@@ -121,6 +121,7 @@ def test_a_decoder_learns_on_a_pretrained_networks_maps(problem, tmp_path, decod
     model = train(job(made, ids, large, tmp_path / "job"), steps.append)
     assert steps[-1].metric > 0.5 > steps[0].metric
     assert made.kept(model, [large[0, :64]]).shape == (1, 2 * 64 * 96)
+    assert made.kept(model, [large[0, :64], large[0, :64].transpose(1, 0, 2)]).shape == (2, 2 * 64 * 96)  # turned
     assert list(made.encoder.strides) == ["block1", "block2", "block3", "block5", "head"]
 
 
