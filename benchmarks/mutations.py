@@ -43,7 +43,7 @@ MODULES = (
     "splits",
     "fitting",
     "ensembles",
-    "metrics.py",
+    "metrics",
     "stages/submit.py",
     "analysis/leaks.py",
 )
@@ -52,7 +52,7 @@ TESTS = (
     "tests/splits",
     "tests/fitting",
     "tests/ensembles",
-    "tests/test_metrics.py",
+    "tests/metrics",
     "tests/analysis/test_leaks.py",
     "tests/analysis/test_significance.py",
     "tests/commands/test_leaks.py",

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from podium.box_metrics import iou
 from podium.contracts.box_blends import FusedBoxes, fuse
+from podium.metrics.boxes import iou
 
 
 def drawn(rng, models, most=12):

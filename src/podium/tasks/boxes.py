@@ -11,7 +11,6 @@ import pandas as pd
 from pydantic import Field, model_validator
 
 from podium import tasks
-from podium.box_metrics import BoxScore
 from podium.contracts.boxes import CORNERS, Annotated, Boxes
 from podium.contracts.dataset import Dataset
 from podium.contracts.models import Fitted
@@ -21,6 +20,7 @@ from podium.errors import PodiumError, preview
 from podium.imaging import regions
 from podium.imaging.pixels import dimensions, orientation
 from podium.metrics import Metric
+from podium.metrics.boxes import BoxScore
 from podium.storage import csv_table
 from podium.storage.raw import Raw
 from podium.tasks import Encoded, box_imports, prediction_strings

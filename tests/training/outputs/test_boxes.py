@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from podium.box_metrics import BoxScore
 from podium.contracts.boxes import CORNERS, Annotated, Boxes
 from podium.contracts.dataset import Dataset
 from podium.errors import PodiumError
 from podium.imaging.box_views import moved
+from podium.metrics.boxes import BoxScore
 from podium.tasks.boxes import TARGETS, Task
 from podium.training import Finetune
 from podium.training.data import Examples

@@ -9,8 +9,8 @@ from podium.analysis.report import charts
 from podium.analysis.report.page import Chart
 from podium.analysis.report.panels import Panels as Base
 from podium.analysis.report.results import Results
-from podium.box_metrics import BoxScore, curve, iou, match
 from podium.contracts.boxes import Annotated
+from podium.metrics.boxes import BoxScore, curve, iou, match
 
 _SIZES = {"small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, np.inf)}  # as COCO has them
 _MOST_POINTS = 400  # of a curve

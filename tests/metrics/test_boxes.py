@@ -8,10 +8,10 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from podium.box_metrics import BoxScore, _area, curve, iou, match, parse
 from podium.contracts.boxes import Annotated, Boxes
 from podium.errors import PodiumError
 from podium.metrics import find, jackknife
+from podium.metrics.boxes import BoxScore, _area, curve, iou, match, parse
 
 LABELS = ("a", "b", "c")
 

@@ -17,8 +17,8 @@ from typing import Literal, Protocol, get_args
 
 import numpy as np
 
-from podium import box_metrics
 from podium.errors import PodiumError
+from podium.metrics import boxes as box_metrics
 
 Weight = np.ndarray | None
 Function = Callable[[np.ndarray, np.ndarray, Weight], float]
