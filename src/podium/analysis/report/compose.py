@@ -102,7 +102,7 @@ def _features(competition: str, members: list[str], images: pd.DataFrame, result
     """
     for member in members:
         about = paths.models(competition, member) / ABOUT
-        for backbone in _json(about)["backbones"] if about.exists() else ():
+        for backbone in _json(about).get("backbones", ()) if about.exists() else ():
             path = paths.features(competition, backbone)
             if backbone != METADATA and path.exists() and (found := feature_map.read(path, images, results.ids)):
                 return found
