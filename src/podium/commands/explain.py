@@ -3,7 +3,6 @@
 Without ids: the images of the report's gallery, and a copy of the report that shows the maps over them.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -136,8 +135,8 @@ def _eyes(config: Config, name: str) -> Encoder | list[Extraction] | None:
     one = params.models().get(name)
     if one is None or one.metadata or METADATA in one.backbones or one.head.takes == "images":
         return None
-    about = paths.models(params.competition, name) / models.ABOUT
-    used = json.loads(about.read_text(encoding="utf-8"))["backbones"] if about.exists() else one.backbones
+    folder = paths.models(params.competition, name)
+    used = models.about(folder)["backbones"] if (folder / models.ABOUT).exists() else one.backbones
     if not set(used) <= set(params.backbones):  # of a trained network each fold has its own, or there are no images
         return None
     found = [resolve_auto(params.backbones[used_one], f"{paths.PARAMS}: backbones.{used_one}") for used_one in used]
@@ -162,8 +161,9 @@ def _explain(config: Config, subject: _Subject, images: pd.DataFrame) -> _Found:
 def _labels(config: Config, images: pd.DataFrame) -> dict[str, int]:
     """Return by image id the label that the ensemble gives, so that all of its members speak of the same."""
     folder = paths.ensemble(config.params.competition)
-    known = images[images["row_id"].isin(Scores.read(folder).row_id)]
-    p = Scores.read(folder).by_id(known["row_id"], str(folder)).p
+    scores = Scores.read(folder)
+    known = images[images["row_id"].isin(scores.row_id)]
+    p = scores.by_id(known["row_id"], str(folder)).p
     return dict(zip(known["image_id"], map(int, p.argmax(axis=1)), strict=True))
 
 

@@ -47,6 +47,15 @@ def of_fold(repeat: int, fold: int) -> str:
     return f"r{repeat}f{fold}"
 
 
+def about(folder: Path) -> dict[str, Any]:
+    """Return what a member's models in `folder` take; raises PodiumError where nothing there says it."""
+    path = folder / ABOUT
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        raise PodiumError(f"{path}: there is no such file; run `dvc repro`") from None
+
+
 def save(model: Fitted, folder: Path, name: str) -> None:
     """Write a model; the same model gives the same bytes."""
     arrays: dict[str, np.ndarray] = {}

@@ -1,6 +1,5 @@
 """The competition's ensemble, from its saved models: which members can follow to new pictures, and what they take."""
 
-import json
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ from podium.contracts.dataset import Dataset
 from podium.contracts.folds import FoldTable
 from podium.contracts.metadata import NAME as METADATA
 from podium.contracts.metadata import MetadataColumn
-from podium.contracts.models import ABOUT, FULL
+from podium.contracts.models import FULL
 from podium.contracts.predictions import Bank, read_bank
 from podium.errors import PodiumError
 from podium.features.extraction import Extraction, resolve_auto, workers
@@ -165,7 +164,7 @@ def _cannot_follow(config: Config, name: str, metadata: Collection[str]) -> str 
     is_network = name in params.students and params.students[name].finetune is not None
     if name in params.imports.predictions or is_network:
         return "it is a network that others taught" if is_network else "its predictions are imported"
-    about = _about(config, name)
+    about = models.about(params.fitted(name))
     if oblong := [used for used in about["backbones"] if used in params.finetunes and _is_oblong(config, used)]:
         return f"{', '.join(oblong)} takes oblong pictures"
     if imported := [backbone for backbone in about["backbones"] if backbone in params.imports.features]:
@@ -186,20 +185,11 @@ def _member(config: Config, name: str) -> Member:
     if name in config.params.finetunes:
         heads = tuple(models.load(folder, one) for one in models.that_predict(folder))
         return Member((name,), heads, is_network=True)
-    about = _about(config, name)
+    about = models.about(folder)
     loaded = tuple(models.load(folder, one) for one in models.that_predict(folder))
     pictured = tuple(backbone for backbone in about["backbones"] if backbone != METADATA)
     columns = (MetadataColumn(**one | {"categories": tuple(one["categories"])}) for one in about["metadata"])
     return Member(pictured, loaded, about["views"] == "mean", metadata=tuple(columns))
-
-
-def _about(config: Config, name: str) -> dict[str, Any]:
-    """Return what a member's models take."""
-    path = config.params.fitted(name) / ABOUT
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except OSError:
-        raise PodiumError(f"{path}: there is no such file; run `dvc repro`") from None
 
 
 def network(ensemble: Ensemble, name: str) -> Network:

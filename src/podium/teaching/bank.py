@@ -1,12 +1,11 @@
 """The bank's members as teachers: their models, checked, and the weights that each fold's ensemble has without it."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from podium import paths, plugins
+from podium.contracts import models
 from podium.contracts.blends import Blend
-from podium.contracts.models import ABOUT
 from podium.contracts.predictions import Bank, read_bank
 from podium.contracts.scores import Scores, stacked
 from podium.fitting.fit_inputs import FitInputs
@@ -62,8 +61,7 @@ class Members:
 
     def _taken(self, name: str) -> list[str]:
         """Return the backbones that a member's models take: of a fusion, perhaps not all that it names."""
-        path = paths.models(self.competition, name) / ABOUT
-        return list(json.loads(path.read_text(encoding="utf-8"))["backbones"])
+        return list(models.about(paths.models(self.competition, name))["backbones"])
 
     def _blends(self, bank: Bank[Scores], inputs: FitInputs, method: str) -> Mapping[tuple[int, int], Blend]:
         """Return the weights of each (repeat, fold), learnt on the other folds by log loss or squared error."""

@@ -1,13 +1,11 @@
 """Which rows the models of a teacher have seen, by what lies beside them."""
 
-import json
 from pathlib import Path
 
 import pandas as pd
 
 from podium.contracts import models
 from podium.contracts.folds import FoldTable
-from podium.contracts.models import ABOUT
 from podium.errors import PodiumError, preview
 from podium.splits.folds import splits
 
@@ -23,12 +21,7 @@ def require_blind(folder: Path, folds: FoldTable, rows: pd.DataFrame, where: str
             f"{where}: {folder} has no models {preview(missing)}, so none that did not see these folds;"
             " choose another teacher, or run `dvc repro`"
         )
-    path = folder / ABOUT
-    try:
-        fitted = json.loads(path.read_text(encoding="utf-8")).get("folds")
-    except (OSError, ValueError):
-        raise PodiumError(f"{path}: there is no such file; run `dvc repro`") from None
-    if fitted != folds.digest:
+    if models.about(folder).get("folds") != folds.digest:
         raise PodiumError(
             f"{where}: the models in {folder} were fitted on other folds, so they may have seen the rows that each"
             " is to teach without; run `dvc repro`"

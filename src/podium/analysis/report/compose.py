@@ -17,11 +17,10 @@ from podium.analysis.report.panels import Panels
 from podium.analysis.report.results import Results
 from podium.config import Config
 from podium.config import scoring as scoring_of
-from podium.contracts import leaderboard
+from podium.contracts import leaderboard, models
 from podium.contracts.dataset import Dataset
 from podium.contracts.folds import FoldTable
 from podium.contracts.metadata import NAME as METADATA
-from podium.contracts.models import ABOUT
 from podium.contracts.predictions import read_bank
 from podium.contracts.tables import HASHES, by_id
 from podium.imaging.duplicates import NEAR, clusters, near_pairs
@@ -101,8 +100,8 @@ def _features(competition: str, members: list[str], images: pd.DataFrame, result
     and neither changes without the member's predictions, which are dependencies.
     """
     for member in members:
-        about = paths.models(competition, member) / ABOUT
-        for backbone in _json(about).get("backbones", ()) if about.exists() else ():
+        folder = paths.models(competition, member)
+        for backbone in models.about(folder).get("backbones", ()) if (folder / models.ABOUT).exists() else ():
             path = paths.features(competition, backbone)
             if backbone != METADATA and path.exists() and (found := feature_map.read(path, images, results.ids)):
                 return found
