@@ -10,7 +10,6 @@ fold, so the score says nothing; the time does: with packages installed and noth
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -47,8 +46,6 @@ def main() -> None:
             print(f"{command:28} {seconds:6.1f} s")
         print(f"{'together':28} {total:6.1f} s")
         print(json.dumps(json.loads((work / "metrics/ensemble.json").read_text(encoding="utf-8")), indent=1))
-        if asked.keep is None:
-            shutil.rmtree(work)
 
 
 def _draw(folder: Path, n_images: int) -> None:

@@ -21,11 +21,10 @@ class PooledMaps:
     def __init__(self, model: Any, maps: Sequence[tuple[Any, tuple[int, ...]]], precision: str) -> None:
         import openvino
 
-        from podium.engines.openvino import HINTS
+        from podium.engines.openvino import compiled
 
-        hints = {"INFERENCE_PRECISION_HINT": HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
         whole = openvino.Model([output for output, _ in maps], model.get_parameters())
-        self._model = openvino.Core().compile_model(whole, "CPU", hints)
+        self._model = compiled(whole, precision)
         self._axes = [axes for _, axes in maps]
         self.shapes = [_shape(output.get_shape(), axes) for output, axes in maps]
 

@@ -17,7 +17,7 @@ import numpy as np
 from podium import engines
 from podium.storage.files import digest, write_json
 
-HINTS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
+_HINTS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 _CAPABILITIES = {"BF16": "bfloat16", "FP32": "float32", "FP16": "float16"}  # float16 last: never by `auto`
 
 
@@ -42,16 +42,22 @@ class Engine(engines.Engine):
     def __init__(self, build: Callable[[], Any], *, batch: int, px: int, precision: str, exported: Path) -> None:
         import openvino
 
-        core = openvino.Core()
         with TemporaryDirectory() as spare:
-            model = core.read_model(model_file(build, (batch, px, px, 3), exported, Path(spare)))
-            hints = {"INFERENCE_PRECISION_HINT": HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
-            self._model = core.compile_model(model, "CPU", hints)
+            model = openvino.Core().read_model(model_file(build, (batch, px, px, 3), exported, Path(spare)))
+            self._model = compiled(model, precision)
 
     def run(self, images: np.ndarray) -> np.ndarray:
         """See podium.engines."""
         features: np.ndarray = self._model(images, share_inputs=True)[0]
         return features
+
+
+def compiled(model: Any, precision: str) -> Any:
+    """Return an OpenVINO model ready to run on the CPU, in one of `precisions()`."""
+    import openvino
+
+    hints = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
+    return openvino.Core().compile_model(model, "CPU", hints)
 
 
 @cache

@@ -13,18 +13,12 @@ def is_idx(data: bytes) -> bool:
     return data.startswith(_MAGIC)
 
 
-def sizes(data: bytes) -> tuple[int, ...]:
-    """Return the array's shape as the header says it; raises ValueError where the file is not as long as that."""
+def read(data: bytes) -> np.ndarray:
+    """Return the array, uint8, without a copy; raises ValueError for a file that is not as long as its header says."""
     n = data[3] if len(data) > 3 else 0  # noqa: PLR2004  # the header's first four bytes
     if not n or len(data) < 4 + 4 * n:
         raise ValueError("its IDX header is cut short")
     shape = struct.unpack(f">{n}I", data[4 : 4 + 4 * n])
     if len(data) - 4 - 4 * n != math.prod(shape):
         raise ValueError(f"its IDX header says {' x '.join(map(str, shape))} bytes, and {len(data) - 4 - 4 * n} follow")
-    return shape
-
-
-def read(data: bytes) -> np.ndarray:
-    """Return the array, uint8, without a copy; raises ValueError for a damaged file."""
-    shape = sizes(data)
-    return np.frombuffer(data, np.uint8, offset=4 + 4 * len(shape)).reshape(shape)
+    return np.frombuffer(data, np.uint8, offset=4 + 4 * n).reshape(shape)

@@ -9,6 +9,8 @@ import pandas as pd
 
 from podium.analysis.report.page import OTHERS
 from podium.contracts import features
+from podium.contracts.steps import Standardize, unit_rows
+from podium.heads.shared import standardize
 
 MOST_POINTS = 5_000  # of the map: more hide each other, and each adds 60 bytes to the page
 SIDE = 1000  # of the map: coordinates are whole numbers from 0 to this, far finer than rounding errors
@@ -77,8 +79,7 @@ def coordinates(x: np.ndarray) -> np.ndarray:
     """
     from sklearn.decomposition import PCA
 
-    mean, scale = _standardization(x)
-    found = PCA(2, svd_solver="randomized", random_state=0).fit_transform((x - mean) * scale)
+    found = PCA(2, svd_solver="randomized", random_state=0).fit_transform(_scale(x).predict(x))
     low, high = found.min(axis=0), found.max(axis=0)
     return np.asarray(((found - low) / np.maximum(high - low, 1e-9) * SIDE).round().astype(np.int64))
 
@@ -91,12 +92,12 @@ def nearest(found: ImageFeatures, fold: np.ndarray, asked: Sequence[int] | np.nd
     """
     asked = np.asarray(asked, np.int64)
     x, own = found.matrix, fold[found.images["position"]]
-    mean, scale = _standardization(x)
-    query = _directions(x[asked], mean, scale)
+    scale = _scale(x)
+    query = unit_rows(scale.predict(x[asked]))
     best, where = np.full((len(asked), N_NEAR), -np.inf, np.float32), np.zeros((len(asked), N_NEAR), np.int64)
     for start in range(0, len(x), _BLOCK):
         block = slice(start, start + _BLOCK)
-        similarity = query @ _directions(x[block], mean, scale).T
+        similarity = query @ unit_rows(scale.predict(x[block])).T
         similarity[own[asked][:, None] == own[block]] = -np.inf
         both = np.hstack([best, similarity])
         places = np.hstack([where, np.tile(np.arange(start, start + similarity.shape[1]), (len(asked), 1))])
@@ -113,13 +114,6 @@ def nearest(found: ImageFeatures, fold: np.ndarray, asked: Sequence[int] | np.nd
     ]
 
 
-def _standardization(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean and one over the deviation of each column `(d,)` float32, of rows evenly taken."""
-    some = x[sample(len(x), ())].astype(np.float32)
-    std = some.std(axis=0)
-    return some.mean(axis=0), np.where(std > 0, 1 / np.where(std > 0, std, 1), 0).astype(np.float32)
-
-
-def _directions(x: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    standard = (x - mean) * scale
-    return np.asarray(standard / np.maximum(np.linalg.norm(standard, axis=1, keepdims=True), 1e-12))
+def _scale(x: np.ndarray) -> Standardize:
+    """Return the map to zero mean and unit variance of each column, as rows evenly taken have them."""
+    return standardize(x[sample(len(x), ())])

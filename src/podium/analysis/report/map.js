@@ -114,20 +114,10 @@ function drawMap(canvas) {
     if (tile) show(tile);
   }
 
-  // The filters live in the address: #map&group=cat&wrong=on
-  function remember() {
-    const kept = new URLSearchParams();
-    for (const [key, value] of new FormData(form)) {
-      if (value) kept.append(key, value);
-    }
-    history.replaceState(null, "", kept.size ? `#map&${kept}` : "#map");
-  }
-
   function recall() {
-    if (!location.hash.startsWith("#map&")) return;
-    const wanted = new URLSearchParams(location.hash.slice("#map&".length));
-    form.elements.group.value = wanted.get("group") ?? "";
-    if (form.elements.group.selectedIndex < 0) form.elements.group.value = ""; // no image of the map has it
+    const wanted = remembered("map");
+    if (!wanted) return;
+    restore(form.elements.group, wanted.get("group"));
     form.elements.wrong.checked = wanted.has("wrong");
     document.getElementById("map").scrollIntoView();
     draw();
@@ -185,7 +175,7 @@ function drawMap(canvas) {
   canvas.addEventListener("pointercancel", () => (held = null));
   form.addEventListener("input", () => {
     name(null);
-    remember();
+    remember("map", form);
   });
   form.addEventListener("submit", (event) => event.preventDefault());
   window.addEventListener("hashchange", recall);

@@ -27,25 +27,35 @@ function filter() {
   form.querySelector(".export").href = `data:text/csv;charset=utf-8,${encodeURIComponent(csv)}`;
 }
 
-// The filters live in the address: #gallery&reason=label&label=cat
-function remember() {
+// A section's filters live in the address: #gallery&reason=label&label=cat
+function remember(section, filters) {
   const kept = new URLSearchParams();
-  for (const [key, value] of new FormData(form)) {
+  for (const [key, value] of new FormData(filters)) {
     if (value) kept.append(key, value);
   }
-  history.replaceState(null, "", kept.size ? `#gallery&${kept}` : "#gallery");
+  history.replaceState(null, "", kept.size ? `#${section}&${kept}` : `#${section}`);
+}
+
+// What the address says of a section's filters, or null.
+function remembered(section) {
+  const start = `#${section}&`;
+  return location.hash.startsWith(start) ? new URLSearchParams(location.hash.slice(start.length)) : null;
+}
+
+// Set a field that may have lost the value since.
+function restore(field, value) {
+  field.value = value ?? "";
+  if (field.selectedIndex < 0) field.value = "";
 }
 
 function recall() {
-  if (!location.hash.startsWith("#gallery&")) return;
-  const wanted = new URLSearchParams(location.hash.slice("#gallery&".length));
+  const wanted = remembered("gallery");
+  if (!wanted) return;
   for (const box of form.querySelectorAll("[name=reason]")) {
     box.checked = wanted.getAll("reason").includes(box.value);
   }
   for (const name of ["label", "split", "id"]) {
-    const field = form.elements[name];
-    field.value = wanted.get(name) ?? "";
-    if (field.selectedIndex < 0) field.value = ""; // no image of the gallery has it
+    restore(form.elements[name], wanted.get(name));
   }
   filter();
   document.getElementById("gallery").scrollIntoView();
@@ -60,7 +70,7 @@ function show(tile) {
 if (form) {
   form.addEventListener("input", () => {
     filter();
-    remember();
+    remember("gallery", form);
   });
   form.addEventListener("submit", (event) => event.preventDefault());
   for (const tile of tiles) {
