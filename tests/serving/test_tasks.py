@@ -94,9 +94,7 @@ def test_the_kernels_submission_is_podiums_own(name, tmp_path, monkeypatch, inst
     assert facts["difference"] <= 1e-6
 
 
-@pytest.mark.parametrize(
-    "words", [["predict", "competitions"], ["export"], ["bundle", "--user", "me"], ["serve", "--port", "0"]]
-)
+@pytest.mark.parametrize("words", [["export"], ["bundle", "--user", "me"], ["serve", "--port", "0"]])
 def test_text_cannot_leave_and_says_so_before_any_work(tmp_path, monkeypatch, capsys, words):
     """There is nothing here but the YAMLs: whatever was tried would fail in another way."""
     (tmp_path / "competitions").mkdir()
@@ -105,5 +103,5 @@ def test_text_cannot_leave_and_says_so_before_any_work(tmp_path, monkeypatch, ca
     monkeypatch.chdir(tmp_path)
     assert main(words) == 2
     said = capsys.readouterr().err
-    assert "arithmetic.yaml: task: new pictures are predicted for classes and values only, and not for text" in said
+    assert "arithmetic.yaml: task: export, bundle and serve are for classes and values only, and not for text" in said
     assert said.count("\n") == 1

@@ -8,10 +8,13 @@ import pandas as pd
 import pytest
 
 from podium import config, paths
+from podium.cli import main
 from podium.contracts import models
 from podium.contracts.boxes import Boxes
+from podium.contracts.dataset import Dataset
 from podium.errors import PodiumError
 from podium.fitting.scoring import Scoring, Submission
+from podium.serving.ensemble import of_networks
 from podium.stages import (
     augment,
     bank,
@@ -134,6 +137,23 @@ def test_out_of_fold_agrees_with_what_was_hidden(finished):
     error = 2 * scores["standard_error"]["f1@0.5"] + 0.1  # twelve objects are few
     assert abs(scores["cross_fitted"]["f1@0.5"] - held_out["f1@0.5"]) < error
     assert models.that_predict(here / "models/squares/finder") == ["full"]
+
+
+def test_a_new_photograph_gets_the_very_boxes_of_the_networks_test_row(finished, tmp_path, monkeypatch):
+    """In the layout's tiles, as a test row is seen; the imported member cannot follow."""
+    here, loaded = finished
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("PODIUM_CACHE", str(here / "cache"))
+    out = tmp_path / "p.csv"
+    assert main(["predict", "raw/b.png", "--rows", "{path.stem}", "--out", str(out)]) == 0
+    model, _ = of_networks(loaded)
+    task, test = loaded.competition.task, Boxes.read(here / "predictions/squares/finder").of_split("test")
+    data = Dataset(paths.dataset("squares"))
+    expected = task.submission(model.combine(task, [test]), data, ["PredictionString"])
+    found = pd.read_csv(out, dtype=str)
+    assert found["photograph"].tolist() == ["b"]
+    assert found["PredictionString"].tolist() == expected["PredictionString"].tolist()
+    assert len(found["PredictionString"][0].split()) >= 12 * 5
 
 
 def test_another_fusion_trains_nothing(finished, monkeypatch, capsys):

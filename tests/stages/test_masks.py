@@ -8,9 +8,12 @@ import pandas as pd
 import pytest
 
 from podium import config, paths
+from podium.cli import main
 from podium.contracts import rle
+from podium.contracts.dataset import Dataset
 from podium.contracts.masks import Masks
 from podium.errors import PodiumError
+from podium.serving.ensemble import of_networks
 from podium.stages import (
     augment,
     bank,
@@ -36,6 +39,7 @@ metrics: [mean_dice, mean_iou, mean_iou_precision]
 holdout: null
 submission: {columns: [id, disc]}
 """
+SAMPLE = "data/discs/sample_submission.csv"
 PARAMS = """\
 competition: discs
 seed: 1
@@ -136,6 +140,50 @@ def test_test_rows_have_the_mean_of_both_folds_networks(finished):
     assert sorted(predictions.row_id) == sorted(masks)
     assert (predictions.shape == (28, 40)).all()
     assert set(predictions.split[[name[0] == "b" for name in predictions.row_id]]) == {"test"}
+
+
+def test_new_pictures_get_the_very_masks_of_the_networks_test_rows(finished, tmp_path, monkeypatch, capsys):
+    """Decoded, turned and averaged anew; the imported member cannot follow. A picture by itself is no other."""
+    here, loaded, _ = finished
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("PODIUM_CACHE", str(here / "cache"))
+    out = tmp_path / "p.csv"
+    assert main(["predict", "files/pictures", "--sample", SAMPLE, "--out", str(out)]) == 0
+    assert "without theirs: its predictions are imported; cross-fitted pixel_f1" in capsys.readouterr().err
+    model, _ = of_networks(loaded)
+    assert model.names == ("unet",)
+    task, test = loaded.competition.task, Masks.read(here / "predictions/discs/unet").of_split("test")
+    expected = task.submission(model.combine(task, [test]), Dataset(paths.dataset("discs")), ["disc"])
+    found = pd.read_csv(out, dtype=str, keep_default_na=False)
+    assert found["id"].tolist() == ["b00", "b01", "b02", "b03"]
+    assert found["disc"].tolist() == expected.set_index("row_id").loc[found["id"], "disc"].tolist()
+    (tmp_path / "broken.png").write_text("no picture")
+    assert main(["predict", "files/pictures/b02.png", str(tmp_path / "broken.png"), "--rows", "{path.stem}"]) == 0
+    said = capsys.readouterr()
+    assert said.out.splitlines() == ["id,disc", f"b02,{found['disc'][2]}"]
+    assert "broken.png: it is no image" in said.err
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (
+            ["files/pictures/b00.png", "--sample", "data/discs/sample_submission.csv"],
+            "no picture of 'b01', 'b02', 'b03'",
+        ),
+        (["files/pictures", "--pictures", "drawn"], "--pictures: is for classes and values only, and not for masks"),
+        (
+            ["files/masks", "--rows", "x-{path.stem}", "--sample", SAMPLE],
+            "say how by --rows",
+        ),
+    ],
+)
+def test_what_predict_cannot_do_is_said_before_any_work(finished, monkeypatch, capsys, words, reason):
+    """One line each."""
+    here, _, _ = finished
+    monkeypatch.chdir(here)
+    assert main(["predict", *words]) == 2
+    assert reason in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_folds_share_the_empty_masks(finished):

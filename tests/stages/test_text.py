@@ -1,16 +1,20 @@
 """Texts from the first drawn picture to the report, stage by stage."""
 
 import json
+import zipfile
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from podium import config, paths
+from podium.cli import main
 from podium.commands import explain, leaks
 from podium.contracts import features
+from podium.contracts.dataset import Dataset
 from podium.contracts.sequences import Sequences
 from podium.errors import PodiumError
+from podium.serving.ensemble import of_networks
 from podium.stages import (
     augment,
     bank,
@@ -85,6 +89,24 @@ def finished(tmp_path_factory):
         for stage in (bank, ensemble, submit, score, report):
             stage.run(loaded)
         yield here, loaded
+
+
+def test_new_pictures_get_the_very_texts_of_the_networks_test_rows(finished, tmp_path, monkeypatch):
+    """From the archive, by their names in it; the imported member cannot follow."""
+    here, loaded = finished
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("PODIUM_CACHE", str(here / "cache"))
+    with zipfile.ZipFile("data/letters/raw/generated.zip") as archive:
+        names = sorted(name for name in archive.namelist() if name.startswith("test/"))
+        archive.extractall(tmp_path, names)
+    out = tmp_path / "p.csv"
+    assert main(["predict", str(tmp_path / "test"), "--rows", "{path.stem}", "--out", str(out)]) == 0
+    model, _ = of_networks(loaded)
+    task, test = loaded.competition.task, Sequences.read(here / "predictions/letters/reader").of_split("test")
+    expected = task.submission(model.combine(task, [test]), Dataset(paths.dataset("letters")), ["text"])
+    found = pd.read_csv(out, dtype=str)
+    assert [f"b{name}" for name in found["id"]] == expected["row_id"].tolist()
+    assert found["text"].tolist() == expected["text"].tolist()
 
 
 def test_train_rows_have_one_model_and_test_rows_those_of_both_folds(finished):

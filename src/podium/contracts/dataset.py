@@ -26,6 +26,15 @@ class Dataset:
         data.rows.attrs = {"labels": list(labels)}
         return data
 
+    def with_test(self, row_ids: Iterable[str], images: pd.DataFrame) -> Self:
+        """Return the data set with other test rows in the place of its own, and their Images table."""
+        data, train = type(self)(self.folder), self.rows[self.rows["split"] != "test"]
+        test = pd.DataFrame({"row_id": list(row_ids), "split": "test"})
+        rows = pd.concat([train, test], ignore_index=True)
+        rows.attrs = self.rows.attrs
+        vars(data).update(rows=rows, images=images)
+        return data
+
     @cached_property
     def rows(self) -> pd.DataFrame:
         """Return the Rows table."""

@@ -80,6 +80,10 @@ class Layout(Settings):
         """Return the listing of the raw data in `folder`; raises PodiumError naming file and column."""
         raise NotImplementedError
 
+    def parts(self, source: str, size: tuple[int, int]) -> list[str]:  # noqa: ARG002  # for layouts of large pictures
+        """Return the sources of the images that a picture to predict, of this width and height, is seen as."""
+        return [source]
+
     def images_key(self, split: str) -> str:  # noqa: ARG002  # for layouts with a key for each
         """Return the key, and its value, that says which files the images of train or test are."""
         return "layout"

@@ -51,6 +51,10 @@ class Layout(Base):
             raise PodiumError(f"layout.images: two photographs are called {preview(listing.rows['photograph'][twice])}")
         return listing
 
+    def parts(self, source: str, size: tuple[int, int]) -> list[str]:
+        """See Layout; tiles."""
+        return [part.source for _, part in self._grid(source, size)]
+
     def images_key(self, split: str) -> str:
         """See Layout."""
         return f"layout.{'test' if split == 'test' else 'images'}"
@@ -62,10 +66,13 @@ class Layout(Base):
         return _listing(source, ids, ids, [part for _, part in parts], "train")
 
     def _tiles(self, source: str, size: tuple[int, int]) -> Listing:
-        across, down = (regions.tiles(side, self.tile, self.overlap) for side in size)
-        parts, name = list(regions.grid(source, across, down)), _name(source)
+        parts, name = self._grid(source, size), _name(source)
         ids = [f"{name}_{at}" for at, _ in parts]
         return _listing(source, ids, [name] * len(ids), [part for _, part in parts], "test")
+
+    def _grid(self, source: str, size: tuple[int, int]) -> list[tuple[str, Region]]:
+        across, down = (regions.tiles(side, self.tile, self.overlap) for side in size)
+        return list(regions.grid(source, across, down))
 
 
 def _listing(source: str, ids: Sequence[str], rows: Sequence[str], parts: Sequence[Region], split: str) -> Listing:

@@ -1,6 +1,6 @@
 """The competition's ensemble, from its saved models: which members can follow to new pictures, and what they take."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,15 +77,7 @@ def read(config: Config, *, slim: float | None = None, metadata: Collection[str]
     competition = config.params.competition
     saved: EnsembleModel = models.load(paths.models(competition, "ensemble"), FULL)
     reasons = {name: reason for name in saved.names if (reason := _cannot_follow(config, name, metadata))}
-    model, note = trimmed(saved), ""
-    if left_out := [name for name in model.names if name in reasons]:
-        kept = [name for name in saved.names if name not in reasons]
-        why = "; ".join(f"{name}: {reasons[name]}" for name in left_out)
-        if not kept:
-            raise PodiumError(f"no member can follow to new pictures ({why})")
-        bank = _Bank(config)
-        fitted = bank.fit(kept)
-        model, note = trimmed(fitted.model), f"without {why}; {bank.compared(fitted)}"
+    model, note = _without(config, saved, reasons)
     if slim is not None:
         bank = _Bank(config)
         fitted = bank.smallest([name for name in saved.names if name not in reasons], slim)
@@ -95,12 +87,40 @@ def read(config: Config, *, slim: float | None = None, metadata: Collection[str]
     return Ensemble(config, tuple(data.labels), model, members, note)
 
 
+def of_networks(config: Config) -> tuple[EnsembleModel, str]:
+    """Return the ensemble of networks trained here, for answers that are no vectors, and what was left out of it.
+
+    Without imported members, weights are fitted again.
+    """
+    saved: EnsembleModel = models.load(paths.models(config.params.competition, "ensemble"), FULL)
+    imported = [name for name in saved.names if name not in config.params.finetunes]
+    return _without(config, saved, dict.fromkeys(imported, "its predictions are imported"))
+
+
+def _without(config: Config, saved: EnsembleModel, reasons: Mapping[str, str]) -> tuple[EnsembleModel, str]:
+    """Return the ensemble without the members that cannot follow, for these reasons; and what that costs."""
+    model = trimmed(saved)
+    left_out = [name for name in model.names if name in reasons]
+    if not left_out:
+        return model, ""
+    kept = [name for name in saved.names if name not in reasons]
+    why = "; ".join(f"{name}: {reasons[name]}" for name in left_out)
+    if not kept:
+        raise PodiumError(f"no member can follow to new pictures ({why})")
+    bank = _Bank(config)
+    fitted = bank.fit(kept)
+    return trimmed(fitted.model), f"without {why}; {bank.compared(fitted)}"
+
+
 def require_vectors(config: Config) -> None:
-    """Raise PodiumError for a competition whose answers are no vectors: their models cannot follow to new pictures."""
+    """Raise PodiumError for a competition whose answers are no vectors: their models cannot leave."""
     if not isinstance(config.competition.task, VectorTask):
         where = f"{paths.competition(config.params.competition)}: task"
         kind = config.competition.task.kind
-        raise PodiumError(f"{where}: new pictures are predicted for classes and values only, and not for {kind}")
+        raise PodiumError(
+            f"{where}: export, bundle and serve are for classes and values only, and not for {kind}; `podium predict`"
+            " takes new pictures of it"
+        )
 
 
 class _Bank:
