@@ -23,8 +23,10 @@ ROOT = Path(__file__).parents[2]
 NOT_TRACKED = {"cli", "config", "plugins", "paths", "errors", "frozen", "quiet", "pool", "contracts", "storage"}
 # But these contracts compute: what a fitted model predicts, and how predictions are averaged and blended.
 ARITHMETIC = {"podium.contracts.averages", "podium.contracts.blends", "podium.contracts.steps"}
-# Rooms that a stage depends on as a whole: their modules are chosen by params, or change together.
+# Rooms that a stage depends on as a whole: their modules are chosen by params, or change together; and each line of
+# dvc.lock costs time, since DVC reads and writes all of it after every stage.
 WHOLE = {"sources", "layouts", "tasks", "heads", "ensembles", "engines", "backbones", "training", "teaching"}
+WHOLE |= {"imaging", "features", "splits", "metrics"}
 
 # Stages that run every time: no dependency decides whether they are stale.
 ALWAYS = {"scan"}

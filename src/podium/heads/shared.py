@@ -6,7 +6,6 @@ from dataclasses import replace
 from functools import cache
 
 import numpy as np
-from scipy.special import expit
 
 from podium.contracts.models import Fitted
 from podium.contracts.steps import Affine, Chain, Columns, Constant, Platt, Project, Rows, Standardize
@@ -138,6 +137,8 @@ def _platt(decision: np.ndarray, truth: np.ndarray, weight: np.ndarray) -> tuple
 
     Targets are smoothed as Platt does: by one row of the other kind, so that separable decisions stay finite.
     """
+    from scipy.special import expit  # a quarter of a second, which stages without a fit do not spend
+
     scale = max(float(np.abs(decision).max()), 1e-12)
     a = np.column_stack([decision / scale, np.ones(len(decision))])
     positive, negative = weight[truth].sum(), weight[~truth].sum()
