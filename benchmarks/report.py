@@ -22,13 +22,16 @@ import numpy as np
 import pandas as pd
 
 from podium import paths
+from podium.contracts import features, models
 from podium.contracts.folds import FoldTable
 from podium.contracts.predictions import write_manifest
-from podium.contracts.tables import HASHES, IMAGES, PROBABILITIES, ROWS
+from podium.contracts.scores import Scores
+from podium.contracts.tables import HASHES, IMAGES, ROWS
 from podium.storage.files import write_json
 
 NAME = "large"
 N_PICTURES = 500
+WIDTH = 1280  # of the features
 ROOT = Path(__file__).parents[1]
 
 
@@ -52,8 +55,10 @@ def make(n: int, n_classes: int, n_members: int) -> None:
     members = {f"member_{k}": predictions(rng, y, n_classes, 0.6 + 0.05 * k) for k in range(n_members)}
     for name, p in (members | {"": np.mean(list(members.values()), axis=0)}).items():
         table = pd.DataFrame({"row_id": ids, "split": "train"}).join(pd.DataFrame(p).add_prefix("p_"))
-        file = paths.predictions(NAME, name) if name else paths.ensemble(NAME)
-        PROBABILITIES.write(table, file, {"labels": labels, "task": "multiclass"})
+        Scores.of_table(table, labels).write(paths.predictions(NAME, name) if name else paths.ensemble(NAME))
+    for name in members:
+        write_json({"backbones": ["made"]}, paths.models(NAME, name) / models.ABOUT)
+    made_features(rng, ids, y)
     write_manifest(members, lambda name: paths.predictions(NAME, name), paths.data(NAME, "bank.json"))
     bank = pd.DataFrame({"member": list(members), "log_loss": 0.5, "standard_error": 0.01, "weight": 1 / n_members})
     bank.to_csv(paths.bank_table(NAME), index=False)
@@ -70,6 +75,17 @@ def predictions(rng: np.random.Generator, y: np.ndarray, n_classes: int, noise: 
     logits = 4 * (np.eye(n_classes)[y] + rng.normal(0, noise, (len(y), n_classes)))
     p = np.exp(logits - logits.max(axis=1, keepdims=True))
     return (p / p.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def made_features(rng: np.random.Generator, ids: np.ndarray, y: np.ndarray) -> None:
+    """Write the features of a backbone for the page's map and its nearest images."""
+    centres = rng.normal(0, 1, (y.max() + 1, WIDTH)).astype(np.float32)
+    plan = pd.DataFrame({"image_id": ids, "view": "identity"})[features.KEY]
+    rows = ((centres[of] + rng.normal(0, 1, WIDTH)).astype(np.float16) for of in y)
+    attributes = {"backbone": "made", "fingerprint": "made"}
+    features.write(
+        paths.features(NAME, "made"), plan, rows, **features.form({(WIDTH, "float16")}), attributes=attributes
+    )
 
 
 def photographs(rng: np.random.Generator) -> None:
