@@ -1,4 +1,4 @@
-"""From a folder of pictures to the first cross-fitted score: `podium new`, `podium use`, `dvc repro`, on the clock.
+"""From a folder of pictures to the first cross-fitted score: `podium new`, `podium use`, `make submission`, timed.
 
     python benchmarks/first_day.py [--images 8000] [--keep FOLDER]
 
@@ -25,7 +25,7 @@ _PX = 28
 
 
 def main() -> None:
-    """Print the seconds of each command, and the draft's score."""
+    """Print the seconds of each command (of `make submission` those that it runs), and the draft's score."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=8000)
     parser.add_argument("--keep", type=Path, help="a new folder to work in, which stays")
@@ -37,15 +37,22 @@ def main() -> None:
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(work)], check=True)
         scripts = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         machine = {"PATH": scripts, "PYTHONPATH": str(work / "src"), "PODIUM_CACHE": str(folder / "cache")}
-        total = 0.0
-        for command in ("podium new ../digits", "podium use digits", "podium check-params --data", "dvc repro --quiet"):
-            started = time.perf_counter()
+        begun = time.time()
+        for command in (
+            "podium new ../digits",
+            "podium use digits",
+            "podium check-params",
+            "dvc repro --quiet download",
+            "podium check-params --data",
+            "dvc repro --quiet",
+        ):
+            started = time.time()
             subprocess.run(command.split(), cwd=work, env=os.environ | machine, check=True, stdout=subprocess.DEVNULL)
-            seconds = time.perf_counter() - started
-            total += seconds
-            print(f"{command:28} {seconds:6.1f} s")
-        print(f"{'together':28} {total:6.1f} s")
-        print(json.dumps(json.loads((work / "metrics/ensemble.json").read_text(encoding="utf-8")), indent=1))
+            print(f"{command:28} {time.time() - started:6.1f} s")
+        scores = work / "metrics/ensemble.json"
+        print(f"{'to the cross-fitted score':28} {scores.stat().st_mtime - begun:6.1f} s")
+        print(f"{'to the submission and report':28} {time.time() - begun:6.1f} s")
+        print(json.dumps(json.loads(scores.read_text(encoding="utf-8")), indent=1))
 
 
 def _draw(folder: Path, n_images: int) -> None:

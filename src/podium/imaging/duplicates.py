@@ -44,11 +44,12 @@ def near_pairs(hashes: Iterable[str], distance: int = NEAR) -> pd.DataFrame:
     for name, turned in orientations(bits).items():
         other = turned.astype(np.float32) * 2 - 1
         for start in range(0, len(bits), _BLOCK):
-            differing = (N_BITS - signs[start : start + _BLOCK] @ other[start:].T) / 2
-            first, second = np.nonzero(differing <= distance)
+            agreement = signs[start : start + _BLOCK] @ other[start:].T  # equal bits less differing ones
+            first, second = np.nonzero(agreement >= N_BITS - 2 * distance)
             later = second > first
             first, second = first[later], second[later]
-            pairs = {"first": start + first, "second": start + second, "distance": differing[first, second].astype(int)}
+            differing = ((N_BITS - agreement[first, second]) / 2).astype(int)
+            pairs = {"first": start + first, "second": start + second, "distance": differing}
             found.append(pd.DataFrame(pairs).assign(orientation=name))
     table = pd.concat(found, ignore_index=True).sort_values(["first", "second", "distance"], kind="stable")
     return table.drop_duplicates(["first", "second"]).reset_index(drop=True)
