@@ -1,6 +1,8 @@
 """The task of masks: targets from files, scores against scikit-learn, thresholds, submissions."""
 
 import io
+import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -107,6 +109,101 @@ def test_each_class_may_have_an_image_of_its_own(raw):
     np.testing.assert_array_equal(found.masks(1), [np.zeros((H, W), bool), mask(3)])
     with pytest.raises(PodiumError, match=r"row_id 'b': there is no masks/b_x\.png; if that means empty"):
         encoded(Task(**spec), raw.folder)
+
+
+SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 6">{}</svg>'
+RING, HOLE = [[1, 1], [5, 1], [5, 4], [1, 4]], [[2, 2], [4, 2], [4, 3], [2, 3]]
+HOLLOW = '<path d="m1,1 4,0 0,3 -4,0 z m 1 1 L4,2 4,3 2,3Z"/>'
+GEOJSON = {"features": [{"geometry": {"type": "Polygon", "coordinates": [RING, HOLE]}}]}
+
+
+def rectangle(left, top, right, bottom):
+    """The pixels whose middle is inside."""
+    y, x = np.mgrid[:H, :W] + 0.5
+    return (left < x) & (x < right) & (top < y) & (y < bottom)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "content", "expected"),
+    [
+        ("svg", SVG.format('<g><polygon points="1,1 5,1 5,4 1,4"/></g>'), rectangle(1, 1, 5, 4)),
+        ("svg", SVG.format('<path d="M1 1h4v3H1z"/>'), rectangle(1, 1, 5, 4)),
+        ("svg", SVG.format(HOLLOW), rectangle(1, 1, 5, 4) ^ rectangle(2, 2, 4, 3)),
+        ("svg", SVG.format('<rect x="0" y="0" width="2" height="6"/><rect x="1" y="0" width="2" height="2"/>'),
+         rectangle(0, 0, 2, 6) | rectangle(1, 0, 3, 2)),
+        ("svg", '<svg width="9px" height="6"><title>none</title></svg>', rectangle(0, 0, 0, 0)),
+        ("json", json.dumps([RING]), rectangle(1, 1, 5, 4)),
+        ("json", json.dumps(GEOJSON),
+         rectangle(1, 1, 5, 4) ^ rectangle(2, 2, 4, 3)),
+        ("json", json.dumps({"imageWidth": 9, "imageHeight": 6, "shapes": [
+            {"label": "x", "shape_type": "rectangle", "points": [[5, 4], [1, 1]]}]}), rectangle(1, 1, 5, 4)),
+    ],
+)  # fmt: skip
+def test_masks_come_from_outlines(raw, suffix, content, expected):
+    """A pixel is of the class where its middle is inside of the outline and of no hole in it."""
+    raw(f"masks/a.{suffix}", content.encode())
+    found = truth(Task(labels=["x"], image={"source": f"masks/{{id}}.{suffix}"}, absent="empty"), raw.folder, ["a"])
+    np.testing.assert_array_equal(found.masks(0)[0], expected)
+
+
+def test_outlines_of_slanted_lines_agree_with_the_side_of_each_middle(raw):
+    """A triangle, by the signs of the distances to its three lines."""
+    corners = np.array([[0.3, 0.7], [8.6, 2.1], [3.3, 5.8]])
+    raw("masks/a.json", json.dumps([corners.tolist()]).encode())
+    found = truth(Task(labels=["x"], image={"source": "masks/{id}.json"}, absent="empty"), raw.folder, ["a"])
+    y, x = np.mgrid[:H, :W] + 0.5
+    sides = [
+        (q[0] - p[0]) * (y - p[1]) - (q[1] - p[1]) * (x - p[0]) > 0
+        for p, q in zip(corners, np.roll(corners, -1, axis=0), strict=True)
+    ]
+    np.testing.assert_array_equal(found.masks(0)[0], np.logical_and.reduce(sides))
+
+
+def test_outlines_name_their_classes(raw):
+    """By an element's class or that of the group around it; classes may overlap."""
+    content = '<g class="y"><rect x="1" y="1" width="4" height="3"/><rect class="x" width="2" height="2"/></g>'
+    raw("masks/a.svg", SVG.format(content).encode())
+    task = Task(labels=["x", "y"], image={"source": "masks/{id}.svg"}, absent="empty")
+    np.testing.assert_array_equal(
+        truth(task, raw.folder, ["a"]).masks(0), [rectangle(0, 0, 2, 2), rectangle(1, 1, 5, 4)]
+    )
+    raw("masks/a.svg", SVG.format('<rect class="z" width="2" height="2"/>').encode())
+    with pytest.raises(PodiumError, match=r"'a': masks/a\.svg: has an outline of 'z'; task\.labels are 'x', 'y'"):
+        encoded(task, raw.folder)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "content", "reason"),
+    [
+        ("svg", SVG.format('<path d="M1 1C2 2 3 3 4 4Z"/>'), "has a curve (C) in a path; outlines have straight lines"),
+        ("svg", SVG.format('<circle r="2"/>'), "has a <circle>; outlines are polygons, rectangles and paths"),
+        ("svg", SVG.format('<g transform="scale(2)"/>'), "has a g with a transform; save it with plain coordinates"),
+        ("svg", SVG.replace("9 6", "9 7").format(""), "is drawn for 9 x 7 pixels, and its image has 9 x 6"),
+        ("svg", SVG.format('<polygon points="1,1 5,1 5"/>'), "has a polygon with an odd number of coordinates"),
+        ("svg", SVG.format('<polygon points="1,1 5,1"/>'), "has a polygon of fewer than three points"),
+        ("svg", SVG.format('<polygon points="1,1 5,one 3,3"/>'), "where numbers belong"),
+        ("svg", "<!DOCTYPE svg [<!ENTITY a 'b'>]>" + SVG.format(""), "declares a document type"),
+        ("svg", "<svg><g>", "not readable XML"),
+        ("svg", "<g>" * 5000 + "</g>" * 5000, "is nested too deep"),
+        ("json", json.dumps([[[1, 1], [5, 1], [5, 40]]]), "has a point at 5, 40, and its image 9 x 6 pixels"),
+        ("json", "[[[1, 1], [5, 1], [NaN, 4]]]", "has a point at nan, 4"),
+        ("json", json.dumps([[[1, 1], [5, 1], [5]]]), "has a polygon whose points are no numbers"),
+        ("json", json.dumps({"a": 1}), "is neither labelme's JSON, nor GeoJSON, nor a list of polygons"),
+        (
+            "json",
+            json.dumps([{"geometry": {"type": "Point", "coordinates": [1, 1]}}]),
+            "has a Point; outlines are",
+        ),
+        ("json", "{", "is no JSON"),
+    ],
+)
+def test_outlines_that_are_none_are_named(raw, suffix, content, reason):
+    """One line with the row and its file."""
+    raw(f"masks/a.{suffix}", content.encode())
+    with pytest.raises(PodiumError, match=re.escape(reason)) as error:
+        encoded(Task(labels=["x"], image={"source": f"masks/{{id}}.{suffix}"}, absent="empty"), raw.folder)
+    assert f"row_id 'a': masks/a.{suffix}: " in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("variant", [{"order": "columns", "first": 1}, {"order": "rows", "first": 0}])

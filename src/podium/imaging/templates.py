@@ -99,10 +99,11 @@ def expanded(sources: Iterable[str], raw: Raw, where: str) -> list[list[str]]:
     return found
 
 
-def matched(template: str, raw: Raw, where: str) -> pd.DataFrame:
+def matched(template: str, raw: Raw, where: str, suffixes: tuple[str, ...] = SUFFIXES) -> pd.DataFrame:
     """Return one line per image whose source fits the template: the parts of its name, and `path`, the source.
 
-    A part in braces or `*` takes any text without a slash or `#`, as little as fits; case does not count.
+    A part in braces or `*` takes any text without a slash or `#`, as little as fits; case does not count. Other files
+    than images are found by their `suffixes`.
     """
     tokens = re.split(r"(\{[^{}]*\}|\*)", template)
     names = [token[1:-1] for token in tokens if token.startswith("{")]
@@ -114,10 +115,11 @@ def matched(template: str, raw: Raw, where: str) -> pd.DataFrame:
     found = [
         match.groupdict() | {"path": source}
         for source in raw.sources()
-        if source.lower().endswith(SUFFIXES) and (match := pattern.fullmatch(source))
+        if source.lower().endswith(suffixes) and (match := pattern.fullmatch(source))
     ]
     if not found:
-        images = [source for source in raw.sources() if source.lower().endswith(SUFFIXES)]
-        example = f"; one of them is {images[0]!r}" if images else ""
-        raise PodiumError(f"{where}: {template!r} fits none of {len(images)} images{example}")
+        files = [source for source in raw.sources() if source.lower().endswith(suffixes)]
+        example = f"; one of them is {files[0]!r}" if files else ""
+        what = "images" if suffixes is SUFFIXES else "files of this kind"
+        raise PodiumError(f"{where}: {template!r} fits none of {len(files)} {what}{example}")
     return pd.DataFrame(found, dtype="str")

@@ -1,4 +1,4 @@
-"""Masks as a competition's files hold them: images of the same size as the pictures, or tables of run-length codes."""
+"""Masks as a competition's files hold them: images of the pictures' size, outlines, or tables of run-length codes."""
 
 import io
 import re
@@ -11,28 +11,37 @@ import pandas as pd
 
 from podium.contracts import rle
 from podium.errors import PodiumError, preview
+from podium.imaging.images import SUFFIXES
 from podium.imaging.pixels import dimensions
 from podium.imaging.templates import fill, matched
 from podium.settings import Settings
 from podium.storage import csv_table
 from podium.storage.raw import Raw
+from podium.tasks import outlines
 
 _DEPTHS = {"1": 1, "L": 255, "I;16": 65535, "I;16B": 65535, "I": 65535}  # a gray image's white, by Pillow's mode
 
 
 class MaskImage(Settings):
-    """A mask image for each row, or for each row and class where `source` holds `{label}`."""
+    """A mask image for each row, or for each row and class where `source` holds `{label}`; or a file of outlines."""
 
     source: str
-    """A template over the row's columns, such as `masks/{id}.png`; `{label}` stands for each class in turn."""
+    """A template over the row's columns: `masks/{id}.png`, or `.svg` or `.json`; `{label}` is each class in turn."""
     grays: dict[str, tuple[int, ...]] | None = None
     """Class -> the gray values, or palette's numbers, of its pixels; null: all that is lighter than middle gray."""
     background: tuple[int, ...] = (0,)
     """The values of pixels of no class, beside `grays`: any other is a mistake."""
 
+    @property
+    def has_outlines(self) -> bool:
+        """Return whether the files hold outlines, and no pixels."""
+        return self.source.lower().endswith(outlines.SUFFIXES)
+
     def check(self, labels: Sequence[str]) -> None:
         """Raise ValueError where this cannot tell the classes apart."""
-        if self.grays is None and len(labels) > 1 and "{label}" not in self.source:
+        if self.has_outlines and self.grays is not None:
+            raise ValueError("`image.grays`: outlines have no gray values; they name their classes")
+        if self.grays is None and len(labels) > 1 and "{label}" not in self.source and not self.has_outlines:
             raise ValueError("`image.grays`: with several `labels` in one image it must say which gray values each has")
         if self.grays is not None and set(self.grays) != set(labels):
             raise ValueError(f"`image.grays`: its keys must be `labels`: {', '.join(labels)}")
@@ -120,13 +129,18 @@ def _of_images(
                 masks.append(np.zeros((1, *shapes[row_id]), bool))
                 continue
             try:
-                masks.append(_read(raw.read(source), spec, (part,) if by_label else task.labels))
+                own = (part,) if by_label else task.labels
+                if spec.has_outlines:
+                    named_in_file = len(task.labels) > 1 and not by_label
+                    masks.append(outlines.read(raw.read(source), source, shapes[row_id], own, is_named=named_in_file))
+                else:
+                    masks.append(_read(raw.read(source), spec, own))
             except ValueError as error:
                 raise PodiumError(f"{key}: row_id {row_id!r}: {source}: {error}") from None
             if masks[-1].shape[1:] != shapes[row_id]:
-                (height, width), (own, wide) = masks[-1].shape[1:], shapes[row_id]
+                (height, width), (high, wide) = masks[-1].shape[1:], shapes[row_id]
                 raise PodiumError(
-                    f"{key}: row_id {row_id!r}: {source} has {width} x {height} pixels, and its image {wide} x {own}"
+                    f"{key}: row_id {row_id!r}: {source} has {width} x {height} pixels, and its image {wide} x {high}"
                 )
         found[row_id] = [rle.encode(mask) for mask in np.concatenate(masks)]
     return found
@@ -135,7 +149,8 @@ def _of_images(
 def _require_owner(template: str, used: set[str], raw: Raw, key: str) -> None:
     """Raise PodiumError for a mask of no row."""
     pattern = re.sub(r"\{[^{}]*\}", "*", template)
-    if pattern != template and (extra := sorted(set(matched(pattern, raw, key)["path"]) - used)):
+    suffixes = outlines.SUFFIXES if template.lower().endswith(outlines.SUFFIXES) else SUFFIXES
+    if pattern != template and (extra := sorted(set(matched(pattern, raw, key, suffixes)["path"]) - used)):
         raise PodiumError(f"{key}: {extra[0]} is the mask of no image ({len(extra)} such files)")
 
 
