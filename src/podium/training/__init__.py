@@ -85,8 +85,8 @@ class Finetune(Settings):
     """Stop after so many epochs without a better loss of one of `inner` parts; null: never."""
     inner: int = Field(6, ge=2)
     """Parts of the training rows, of which early stopping holds one out."""
-    decoder: Literal["unet", "fpn"] | None = None
-    """What makes masks of a pretrained network's maps: joined (`unet`) or added (`fpn`, lighter); null: no masks."""
+    decoder: Literal["unet", "fpn", "fcn"] | None = None
+    """What makes masks of a network's maps: joined (`unet`), added (`fpn`), or FCN-8s (`fcn`); null: no masks."""
     masks: MaskTraining = MaskTraining()
     """Crops, loss and tiles, of networks that end in masks."""
     boxes: Detection | None = None

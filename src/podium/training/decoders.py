@@ -4,6 +4,7 @@ from typing import Any
 
 _WIDTHS = {1: 16, 2: 24, 4: 32, 8: 64, 16: 96, 32: 128}  # maps, by stride
 _LIGHT = 48  # maps of the FPN-like one
+_FCN_STRIDE = 8  # of the finest map that FCN-8s looks at
 
 
 def unet(maps: list[Any], strides: list[int]) -> tuple[Any, list[Any]]:
@@ -34,7 +35,24 @@ def fpn(maps: list[Any], strides: list[int]) -> tuple[Any, list[Any]]:
     return block(layers.Concatenate()([last, maps[0]]), _WIDTHS[1]), block.made
 
 
-DECODERS = {"unet": unet, "fpn": fpn}
+def fcn(maps: list[Any], strides: list[int]) -> tuple[Any, list[Any]]:
+    """Return a map `(n, h, w, 16)` and the layers that are new: scores of the maps of strides 8 and more, summed.
+
+    FCN-8s (Long, Shelhamer and Darrell 2015), its scores enlarged by bilinear interpolation: all of it is linear.
+    """
+    from keras import layers
+
+    block, last, before = _Blocks(), None, 1
+    for one, stride in sorted(zip(maps, strides, strict=True), key=lambda pair: -pair[1]):
+        if stride < _FCN_STRIDE and last is not None:
+            break
+        scores = block.add(layers.Conv2D(_WIDTHS[1], 1, kernel_initializer="he_normal"))(one)
+        last = scores if last is None else layers.Add()([block.enlarged(last, before // stride), scores])
+        before = stride
+    return block.enlarged(last, before), block.made
+
+
+DECODERS = {"unet": unet, "fpn": fpn, "fcn": fcn}
 
 
 class _Blocks:

@@ -11,6 +11,7 @@ from podium.errors import PodiumError
 from podium.tasks.masks import MASKS, Task
 from podium.training import Finetune
 from podium.training.data import Examples
+from podium.training.decoders import DECODERS
 from podium.training.encoder import find
 from podium.training.loop import Job, final, train
 from podium.training.outputs.masks import Problem
@@ -103,7 +104,7 @@ def test_a_small_u_net_learns_exclusive_shapes_from_crops(problem, tmp_path):
     assert steps[-1].metric > 0.9
 
 
-@pytest.mark.parametrize("decoder", ["unet", "fpn"])
+@pytest.mark.parametrize("decoder", ["unet", "fpn", "fcn"])
 def test_a_decoder_learns_on_a_pretrained_networks_maps(problem, tmp_path, decoder):
     """Overlapping classes, whole pictures at twice the masks' resolution; of each stride the last map is taken."""
     pictures, masks = drawn(8)
@@ -180,6 +181,23 @@ def test_decoders_take_the_maps_of_keras_applications(problem):
     refused, _ = problem(drawn(2)[1], network="inception_v3", **settings)
     with pytest.raises(PodiumError, match="decoder: inception_v3 has no maps that a decoder can take"):
         refused.check()
+
+
+def test_fcn_8s_is_linear_in_the_maps_of_strides_8_16_and_32():
+    """Doubled maps double what is above the bias; finer maps and the pixels have no say."""
+    import keras
+
+    sides = {1: 64, 2: 32, 4: 16, 8: 8, 16: 4, 32: 2}
+    inputs = [keras.Input((side, side, 3)) for side in sides.values()]
+    last, made = DECODERS["fcn"](inputs, list(sides))
+    assert last.shape == (None, 64, 64, 16)
+    assert sum(bool(layer.weights) for layer in made) == 3
+    model, rng = keras.Model(inputs, last), np.random.default_rng(0)
+    maps = [rng.normal(size=(1, side, side, 3)).astype(np.float32) for side in sides.values()]
+    none, once, twice = (np.asarray(model([factor * one for one in maps])) for factor in (0, 1, 2))
+    np.testing.assert_allclose(twice - none, 2 * (once - none), atol=1e-4)
+    assert np.abs(once - none).max() > 0.1
+    np.testing.assert_array_equal(np.asarray(model([one * 0 for one in maps[:3]] + maps[3:])), once)
 
 
 def test_before_training_classes_are_rare(problem):
