@@ -14,6 +14,8 @@ from podium.imaging.duplicates import NEAR, perceptual_hash
 from podium.imaging.exif import facts as exif_facts
 from podium.splits.folds import grouped
 
+pytestmark = pytest.mark.slow
+
 N = 60
 
 

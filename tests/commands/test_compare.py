@@ -16,6 +16,8 @@ from podium.contracts.scores import Scores
 from podium.errors import PodiumError
 from podium.tasks.binary import Task
 
+pytestmark = pytest.mark.slow
+
 N = 600
 
 

@@ -25,6 +25,8 @@ from podium.tasks.binary import Task
 from podium.tasks.multiclass import Task as MulticlassTask
 from podium.training import Finetune
 
+pytestmark = pytest.mark.slow
+
 N, D = 40, 5
 
 

@@ -18,6 +18,8 @@ from podium.layouts.guess_columns import roles
 from podium.layouts.guess_task import answer_of, separator_of
 from podium.stages import augment, bank, download, ensemble, extract, finetune, fit, fold, fuse, gather, score, submit
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(0)
 
 

@@ -16,6 +16,8 @@ from podium.fitting.row_features import RowFeatures
 from podium.heads import Training
 from podium.splits import folds
 
+pytestmark = pytest.mark.slow
+
 N, VIEWS, D = 120, 2, 10
 BAG = {"hidden": 16, "dropout": 0.1, "epochs": 25, "batch": 16, "learning_rate": 0.02}
 # Small settings; then those that make a head split its training rows within, or average several models.

@@ -11,6 +11,8 @@ from podium.contracts.bags import Attention, Recurrent, packed, unpacked
 from podium.contracts.steps import Chain, Linear, Relu, predict
 from podium.heads import Training
 
+pytestmark = pytest.mark.slow
+
 N, N_TRAIN, D = 500, 350, 64
 WIDTH = D + 1
 X, DIGIT = load_digits(return_X_y=True)

@@ -10,6 +10,8 @@ from pydantic import ValidationError
 from podium.errors import PodiumError
 from podium.sources.pypi import Source
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def wheel(tmp_path, monkeypatch):

@@ -23,6 +23,8 @@ from podium.stages import enlist, fit, fold, teach
 from podium.tasks.binary import Task
 from podium.teaching import Student
 
+pytestmark = pytest.mark.slow
+
 N, N_TRAIN, N_EXTRA = 90, 40, 20
 PUPIL = Student(member=Member(backbones=("one", "two"), head=Head(C=1.0)), rounds=2, distill=0.3)
 

@@ -22,6 +22,8 @@ from podium.teaching import Student
 from podium.teaching.students import HeadStudent, lessons, others
 from podium.teaching.teachers import HeadTeacher, Teacher, Teachers
 
+pytestmark = pytest.mark.slow
+
 TASK = plugins.make("tasks", "binary", {"target": "t"}, "x")
 LABELS = ["no", "yes"]
 K = 4

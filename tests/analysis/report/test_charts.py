@@ -12,6 +12,8 @@ from podium.analysis.report import charts, contents, tables
 from podium.analysis.report.panels.scores import Panels
 from podium.contracts.dataset import Dataset
 
+pytestmark = pytest.mark.slow
+
 
 def all_charts(results, climb, uploads):
     panels, made = Panels(), contents.plots(results, climb, uploads)
