@@ -65,7 +65,7 @@ def test_a_cut_makes_its_threshold_one_half():
     """Of every threshold and value: one half or more just where the threshold is reached."""
     values = np.arange(256, dtype=np.uint8).reshape(1, 16, 16)
     for threshold in range(256):
-        found = Cut(np.array([threshold]), np.array([0])).predict(values)
+        found = Cut(np.array([threshold]), np.array([0]), np.array([False])).predict(values)
         np.testing.assert_array_equal(found >= HALF, values >= threshold)
         assert (np.diff(found.reshape(-1).astype(int)) >= 0).all()
 
@@ -73,8 +73,18 @@ def test_a_cut_makes_its_threshold_one_half():
 def test_a_cut_empties_small_masks():
     """Fewer pixels than the least area: none; as many: all."""
     maps = np.array([[[200, 200, 0]], [[200, 200, 0]]], np.uint8)
-    found = Cut(np.array([128, 128]), np.array([3, 2])).predict(maps) >= HALF
+    found = Cut(np.array([128, 128]), np.array([3, 2]), np.array([False, False])).predict(maps) >= HALF
     assert found.sum(axis=(1, 2)).tolist() == [0, 2]
+
+
+def test_a_cut_fills_the_holes_of_its_class_before_it_measures():
+    """A ring of 8 pixels becomes a square of 9, which is enough; an open one stays, and is too small."""
+    ring = np.pad(np.pad(np.zeros((1, 1), np.uint8), 1, constant_values=200), 1)
+    bay = ring.copy()
+    bay[1, 2] = 0
+    for fills, maps, area in ((True, ring, 9), (False, ring, 0), (True, bay, 0)):
+        found = Cut(np.array([128]), np.array([9]), np.array([fills])).predict(maps[None]) >= HALF
+        assert found.sum() == area
 
 
 @pytest.mark.parametrize(

@@ -414,6 +414,19 @@ def test_each_class_gets_a_threshold_and_a_least_area():
     assert -loss_of(task, "mean_dice")(targets, adjusted) == 1.0
 
 
+def test_holes_are_filled_where_that_is_right_and_in_that_class_alone():
+    """Discs are found as rings, of two classes; of the second, rings are what is asked for."""
+    y, x = np.mgrid[:20, :20]
+    distance = np.hypot(y - 9.5, x - 9.5)
+    disc, ring = distance < 8, (distance < 8) & (distance > 4)
+    p = np.repeat(np.stack([ring, ring])[None].astype(np.uint8) * 220, 3, axis=0)
+    task = Task(labels=["x", "y"], image={"source": "{id}_{label}.png"})
+    targets = known(task, np.repeat(np.stack([disc, ring])[None], 3, axis=0), None)
+    cut = task.adjustment(predictions(list(p), ("x", "y")), targets, loss_of(task))
+    assert cut.fills.tolist() == [True, False]
+    assert -loss_of(task)(targets, task.adjusted(predictions(list(p), ("x", "y")), cut)) == 1.0
+
+
 def test_ensembles_are_fitted_on_the_same_pixels_of_members_and_truth():
     """Their truth is that of the places where the members are read; and the blend is the weighted mean of maps."""
     rng = np.random.default_rng(2)

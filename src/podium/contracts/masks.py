@@ -137,20 +137,34 @@ class Masks(Predictions):
 
 @dataclass(frozen=True)
 class Cut(Fitted):
-    """Makes learnt `thresholds (c,)`, of 0 to 255, one half, and empties masks of fewer than `least (c,)` pixels."""
+    """What is done to the maps of `c` classes: three settings for each.
+
+    Its threshold, of 0 to 255, becomes one half; holes are filled where it `fills`; a mask of fewer than `least` pixels
+    becomes empty.
+    """
 
     thresholds: np.ndarray
     least: np.ndarray
+    fills: np.ndarray
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """Return `(c, h, w)` uint8: a pixel is `HALF` or more where it was at least its class's threshold."""
         made = []
-        for maps, threshold, least in zip(x, self.thresholds.tolist(), self.least.tolist(), strict=True):
+        settings = zip(x, self.thresholds.tolist(), self.least.tolist(), self.fills.tolist(), strict=True)
+        for maps, threshold, least, fills in settings:
             ends = [0, max(threshold - 1, 0), threshold, SURE] if threshold else [-1, -1, 0, SURE]
             table = np.interp(np.arange(SURE + 1), ends, [0, HALF - 1, HALF, SURE]).astype(np.uint8)
             one = table[maps]
+            one = np.where(filled(one >= HALF), np.maximum(one, HALF), one) if fills else one
             made.append(np.minimum(one, HALF - 1) if (one >= HALF).sum() < least else one)
         return np.stack(made)
+
+
+def filled(mask: np.ndarray) -> np.ndarray:
+    """Return a mask `(h, w)` bool without its holes: what no way over sides of pixels leads out of."""
+    from scipy.ndimage import binary_fill_holes
+
+    return np.asarray(binary_fill_holes(mask))
 
 
 def resized(maps: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Which pixels of an image belong to a class: one mask for each class."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from podium import tasks
 from podium.contracts import imports, rle
 from podium.contracts.dataset import Dataset
-from podium.contracts.masks import HALF, SURE, Cut, Masks, resized
+from podium.contracts.masks import HALF, SURE, Cut, Masks, filled, resized
 from podium.contracts.models import Fitted
 from podium.contracts.submission import CellSpec, Runs
 from podium.contracts.table import Column, Table
@@ -243,14 +243,34 @@ class Task(tasks.Task):
         return Masks(first.row_id, first.split, maps, first.shape, first.labels)
 
     def adjustment(self, p: Masks, y: Truth, loss: LossFn) -> Cut:
-        """See Task: a threshold for each class, then the least area, by the official metric of whole masks."""
+        """See Task: by the official metric a threshold for each class, its least area, and whether holes are filled."""
         reached = np.zeros((*y.runs.shape, SURE + 2, 2), np.int64)  # pixels at each threshold or above
         for row in range(len(y)):
             for label, (maps, mask) in enumerate(zip(self._alone(p.whole(row)), y.masks(row), strict=True)):
                 for part, pixels in enumerate((maps, maps[mask])):
                     counts = np.bincount(pixels.reshape(-1), minlength=SURE + 1)
                     reached[row, label, :-1, part] = counts[::-1].cumsum()[::-1]
-        return learn_cut(reached, y, loss)
+        cut = learn_cut(reached, y, loss)
+        return cut if self.exclusive and len(self.labels) > 1 else self._filling(cut, p, y, loss)
+
+    def _filling(self, cut: Cut, p: Masks, y: Truth, loss: LossFn) -> Cut:
+        """Return the cut that also fills the holes of those classes that gain by it."""
+        plain, full = (np.zeros((*y.runs.shape, 2), np.int64) for _ in range(2))
+        for row in range(len(y)):
+            found = Cut(cut.thresholds, np.zeros_like(cut.least), cut.fills).predict(p.whole(row)) >= HALF
+            for label, (mask, truth) in enumerate(zip(found, y.masks(row), strict=True)):
+                for counts, one in ((plain, mask), (full, filled(mask))):
+                    counts[row, label] = one.sum(), (one & truth).sum()
+
+        def at(fills: np.ndarray) -> float:
+            counts = np.where(fills[:, None], full, plain)
+            return loss(y, Overlaps(np.where(counts[..., :1] < cut.least[:, None], 0, counts)))
+
+        fills = cut.fills
+        for label in range(len(self.labels)):
+            tried = fills | (np.arange(len(fills)) == label)
+            fills = tried if at(tried) < at(fills) else fills
+        return replace(cut, fills=fills)
 
     def adjusted(self, p: Masks, adjustment: Fitted | None) -> Masks:
         """See Task."""
@@ -357,7 +377,7 @@ def learn_cut(reached: np.ndarray, y: Truth, loss: LossFn) -> Cut:
         pairs = [pair, *((threshold, pair[1]) for threshold in range(1, SURE + 1))]
         pair = pairs[int(np.argmin([at(*_with(label, pair, thresholds, least)) for pair in pairs]))]
         thresholds, least = _with(label, pair, thresholds, least)
-    return Cut(thresholds.astype(np.int64), least)
+    return Cut(thresholds.astype(np.int64), least, np.zeros(n_labels, bool))
 
 
 def _with(
