@@ -13,6 +13,7 @@ from podium.contracts import rle
 from podium.contracts.dataset import Dataset
 from podium.contracts.masks import Masks
 from podium.errors import PodiumError
+from podium.serving import networks
 from podium.serving.ensemble import of_networks
 from podium.stages import (
     augment,
@@ -142,8 +143,10 @@ def test_test_rows_have_the_mean_of_both_folds_networks(finished):
     assert set(predictions.split[[name[0] == "b" for name in predictions.row_id]]) == {"test"}
 
 
-def test_new_pictures_get_the_very_masks_of_the_networks_test_rows(finished, tmp_path, monkeypatch, capsys):
-    """Decoded, turned and averaged anew; the imported member cannot follow. A picture by itself is no other."""
+@pytest.mark.parametrize("most", [networks._MOST_BYTES, 1])
+def test_new_pictures_get_the_very_masks_of_the_networks_test_rows(finished, tmp_path, monkeypatch, capsys, most):
+    """Decoded, turned and averaged anew, however many at once; the imported member cannot follow."""
+    monkeypatch.setattr(networks, "_MOST_BYTES", most)
     here, loaded, _ = finished
     monkeypatch.chdir(here)
     monkeypatch.setenv("PODIUM_CACHE", str(here / "cache"))
@@ -162,6 +165,8 @@ def test_new_pictures_get_the_very_masks_of_the_networks_test_rows(finished, tmp
     said = capsys.readouterr()
     assert said.out.splitlines() == ["id,disc", f"b02,{found['disc'][2]}"]
     assert "broken.png: it is no image" in said.err
+    assert main(["predict", str(tmp_path / "broken.png")]) == 2
+    assert "not one of 1 pictures can be read" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,7 +25,8 @@ from podium.training.encoder import find
 from podium.training.finetuning import fingerprint
 from podium.training.trained import TrainedNetwork
 
-ROWS_AT_ONCE = 64  # whose pictures are in memory
+ROWS_AT_ONCE = 64  # whose pictures are in memory, or fewer
+_MOST_BYTES = 2**29  # of decoded pictures, beyond which a part ends
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,16 @@ class _Kept(NamedTuple):
     rows: RowCache
 
 
+@dataclass
+class _Loaded:
+    """Rows' pictures: the Images table of those that can be read, how each image's pixels are had, and the others."""
+
+    images: pd.DataFrame = field(default_factory=pd.DataFrame)
+    pixels: dict[str, Callable[[int | None], np.ndarray]] = field(default_factory=dict)
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
+    n_pictures: int = 0
+
+
 @dataclass(frozen=True)
 class _Member:
     """One finetune: its problem, and each network that predicts new rows, as Keras runs it and as it was saved."""
@@ -62,19 +73,18 @@ def predict(
     The members of `ensemble` are finetunes. `watch` gets the number of pictures of each part.
     """
     members = [_started(config, name) for name in ensemble.names]
-    remaining = iter(rows)
-    while some := list(islice(remaining, ROWS_AT_ONCE)):
-        images, pixels, unreadable = _read(config, some)
+    remaining, task = iter(rows), config.competition.task
+    while (loaded := _read(config, remaining)).n_pictures:
+        images = loaded.images
         with TemporaryDirectory(prefix="podium-") as folder:
             data = Dataset(paths.dataset(config.params.competition)).with_test(images["row_id"].unique(), images)
-            if len(images):
-                found = [
-                    _predicted(config, member, data, pixels, Path(folder) / str(n)) for n, member in enumerate(members)
-                ]
-                yield Part(ensemble.combine(config.competition.task, found), data, unreadable)
-            else:
-                yield Part(None, data, unreadable)
-        watch(sum(len(row.pictures) for row in some))
+            found = [
+                _predicted(config, member, data, loaded.pixels, Path(folder) / str(n))
+                for n, member in enumerate(members)
+                if len(images)
+            ]
+            yield Part(ensemble.combine(task, found) if found else None, data, loaded.unreadable)
+        watch(loaded.n_pictures)
 
 
 def _started(config: Config, name: str) -> _Member:
@@ -91,34 +101,37 @@ def _started(config: Config, name: str) -> _Member:
     return _Member(problem, networks)
 
 
-def _read(
-    config: Config, rows: list[Row]
-) -> tuple[pd.DataFrame, dict[str, Callable[[int | None], np.ndarray]], list[tuple[str, str]]]:
-    """Return the Images table of rows, how each image's pixels are had, and what cannot be read.
+def _read(config: Config, rows: Iterator[Row]) -> _Loaded:
+    """Return the images of the next few rows; none where there are no more.
 
     A picture is one image, or the tiles that the layout makes of one to predict.
     """
+    loaded = _Loaded()
     lines: list[dict[str, Any]] = []
-    pixels: dict[str, Callable[[int | None], np.ndarray]] = {}
-    unreadable: list[tuple[str, str]] = []
-    for row in rows:
+    n_bytes = 0
+    for row in islice(rows, ROWS_AT_ONCE):
         for k, picture in enumerate(row.pictures):
+            loaded.n_pictures += 1
             try:
                 whole = picture.load()
             except UnreadableImageError as error:
-                unreadable.append((picture.name, str(error)))
+                loaded.unreadable.append((picture.name, str(error)))
                 continue
+            n_bytes += whole.nbytes
             height, width = whole.shape[:2]
             for n, source in enumerate(config.competition.layout.parts(f"{row.row_id}/{k}", (width, height))):
                 part = regions.parse(source)
                 shape = (part.width, part.height) if part.is_part else (width, height)
                 name = f"{row.row_id}/{k}/{n:06d}"
-                pixels[name] = _pixels(picture, whole, part)
+                loaded.pixels[name] = _pixels(picture, whole, part)
                 lines.append({"image_id": name, "row_id": row.row_id, "source": source, "size": shape})
+        if n_bytes > _MOST_BYTES:
+            break
     images = pd.DataFrame(lines, columns=["image_id", "row_id", "source", "size"])
     images["width"], images["height"] = (images["size"].str[side].astype("int64") for side in (0, 1))
     images = images.drop(columns="size").assign(split="test", digest=images["image_id"])
-    return images.sort_values("image_id", ignore_index=True), pixels, unreadable
+    loaded.images = images.sort_values("image_id", ignore_index=True)
+    return loaded
 
 
 def _pixels(picture: Picture, whole: np.ndarray, part: regions.Region) -> Callable[[int | None], np.ndarray]:
