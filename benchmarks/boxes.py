@@ -3,7 +3,7 @@
     python benchmarks/boxes.py [--images 64] [--blocks 5] [--rows 10000]
 
 Network and trunk are EfficientNet-Lite0 as in the recipe `tree-crowns`, 416 px, by the engine that is fastest here;
-they take turns, and the ratio is the median of the blocks'. Fused are two models' 100 boxes a picture.
+they take turns, and the ratio is the median of the blocks'. Fused are two models' 50 boxes a picture.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from podium.training.encoder import find
 from podium.training.outputs.boxes import Problem, cells
 from podium.training.prefix import Prefix, fastest
 
-PX, BATCH, N_BOXES = 416, 8, 100
+PX, BATCH, N_BOXES = 416, 8, 50
 LAYERS = ["block2", "block3", "block5", "block7"]
 ANNOTATIONS = {"format": "csv", "source": "boxes.csv"}
 

@@ -11,6 +11,8 @@ from podium import cli
 from podium.commands import use
 from podium.errors import PodiumError
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 
 

@@ -2,8 +2,11 @@
 
 import cv2
 import numpy as np
+import pytest
 
 from podium.analysis import mirrors
+
+pytestmark = pytest.mark.slow
 
 N = 120
 RNG = np.random.default_rng(0)

@@ -15,6 +15,8 @@ from podium.errors import PodiumError
 from podium.sources.folder import Source as Folder
 from podium.sources.kaggle import Source
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def toy(tmp_path, monkeypatch):

@@ -25,6 +25,8 @@ from podium.stages import fit, fold
 from podium.tasks.binary import Task
 from podium.training import Finetune
 
+pytestmark = pytest.mark.slow
+
 N = 90
 
 

@@ -11,6 +11,8 @@ import pytest
 from podium import pool
 from podium.errors import PodiumError
 
+pytestmark = pytest.mark.slow
+
 ROOT = str(Path(__file__).parents[2])
 
 

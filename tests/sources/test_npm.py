@@ -13,6 +13,8 @@ from pydantic import ValidationError
 from podium.errors import PodiumError
 from podium.sources.npm import Source
 
+pytestmark = pytest.mark.slow
+
 needs_npm = pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
 
 

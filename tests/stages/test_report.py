@@ -19,6 +19,8 @@ from podium.stages import bank, ensemble, report
 from podium.storage import journal
 from podium.storage.files import write_json
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def reported(banked, monkeypatch):

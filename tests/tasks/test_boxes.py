@@ -300,6 +300,7 @@ def noisy(y, seed, spread):
     return Boxes.of_parts([f"r{k}" for k in range(len(y))], "train", parts, CLASSES)
 
 
+@pytest.mark.slow
 def test_fusing_learns_a_cut_and_beats_its_members_out_of_fold():
     """Weights, overlap and cut are learnt without the fold that they are scored on."""
     rng, y = np.random.default_rng(0), np.empty(40, object)
