@@ -58,8 +58,8 @@ def run(
     ensemble = ensembles.read(config, metadata=cells.columns)
     if ensemble.note:
         print(f"predict: {ensemble.note}", file=sys.stderr)  # noqa: T201  # before any work
-    found = find(what)
-    wanted, count = _wanted(config, found, what, rows, sample)
+    found, lines = find(what), read_sample(Path(sample)) if sample else None
+    wanted, count = _wanted(config, found, what, rows, sample, lines)
     if metadata:
         wanted = list(_described(wanted, cells, metadata))
     predictor = ensemble.predictor(ensembles.network)
@@ -67,8 +67,8 @@ def run(
     if pictures:
         seen = wanted if isinstance(wanted, list) else rows_of(found, rows)  # a film's frames are read once more
         _draw(config, ensemble, predictor, answers, seen, Path(pictures))
-    if sample:
-        _write_submission(config, ensemble, answers, read_sample(Path(sample)), _file(out or _SUBMISSION, _SUBMISSION))
+    if lines is not None:
+        _write_submission(config, ensemble, answers, lines, out)
         return
     if not answers.row_ids:
         raise _unreadable(count, answers.unreadable)
@@ -95,7 +95,7 @@ def _by_networks(
         print(f"predict: {note}", file=sys.stderr)  # noqa: T201  # before any work
     lines = read_sample(Path(sample) if sample else paths.data(competition, "sample_submission.csv"))
     columns = list(lines.columns[1:])
-    wanted, count = _wanted(config, find(what), what, rows, sample)
+    wanted, count = _wanted(config, find(what), what, rows, sample, lines)
     if sample:
         covered = {line for row in wanted for line in task.line_ids([row.row_id])}
         if missing := sorted(set(lines.iloc[:, 0]) - covered):
@@ -117,7 +117,7 @@ def _by_networks(
     if lost := sorted(set(ids) - set(data.images["row_id"])):
         parts.append(task.submission(scoring(config).finished(task.fallback(data, lost)), data, columns))
         print(f"predict: no picture of {preview(lost)}; these get the best constant", file=sys.stderr)  # noqa: T201
-    _write_checked(pd.concat(parts), lines, task.cell_specs(data, columns), _file(out or _SUBMISSION, _SUBMISSION))
+    _write_checked(pd.concat(parts), lines, task.cell_specs(data, columns), out)
 
 
 def _table(rows: str | None) -> Path | None:
@@ -126,19 +126,23 @@ def _table(rows: str | None) -> Path | None:
 
 
 def _wanted(
-    config: Config, found: Sequence[Found], what: Sequence[str], rows: str | None, sample: str | None
+    config: Config,
+    found: Sequence[Found],
+    what: Sequence[str],
+    rows: str | None,
+    sample: str | None,
+    lines: pd.DataFrame | None,
 ) -> tuple[Iterable[Row], int]:
-    """Return the rows to predict, and the number of their pictures."""
+    """Return the rows to predict, those of the sample's `lines` where a sample is given, and how many pictures."""
     table = _table(rows)
     if table:
         wanted: Iterable[Row] = rows_of_table(table, what)
         count = len(list(wanted))
     else:
         wanted, count = rows_of(found, rows), sum(one.count for one in found)
-    if sample is None:
+    if sample is None or lines is None:
         return wanted, count
-    ids = read_sample(Path(sample)).iloc[:, 0]
-    kept = _of_sample(set(ids), config.competition.task, found, list(wanted) if rows else None, sample)
+    kept = _of_sample(list(lines.iloc[:, 0]), config.competition.task, found, list(wanted) if rows else None, sample)
     return kept, sum(len(row.pictures) for row in kept)
 
 
@@ -213,23 +217,26 @@ def _draw(
     print(f"{folder}: {count:,} pictures with their heatmaps", file=sys.stderr)  # noqa: T201
 
 
-def _of_sample(ids: set[str], task: Task, found: Sequence[Found], rows: list[Row] | None, sample: str) -> list[Row]:
+def _of_sample(ids: list[str], task: Task, found: Sequence[Found], rows: list[Row] | None, sample: str) -> list[Row]:
     """Return the rows that the sample submission names; pictures are named by their stem or file name."""
+    asked = set(ids)
 
     def named(some: list[Row]) -> list[Row]:
-        return [row for row in some if not ids.isdisjoint(task.line_ids([row.row_id]))]
+        return [row for row in some if not asked.isdisjoint(task.line_ids([row.row_id]))]
 
     tried = [rows] if rows is not None else [list(rows_of(found, template)) for template in _TEMPLATES]
     kept = max(map(named, tried), key=len)
     if not kept:
         raise PodiumError(
-            f"{sample}: none of its ids, such as {min(ids)!r}, is a picture's name, such as {tried[0][0].row_id!r};"
+            f"{sample}: none of its ids, such as {ids[0]!r}, is a picture's name, such as {tried[0][0].row_id!r};"
             " say how by --rows"
         )
     return kept
 
 
-def _write_submission(config: Config, ensemble: Ensemble, answers: Answers, sample: pd.DataFrame, file: Path) -> None:
+def _write_submission(
+    config: Config, ensemble: Ensemble, answers: Answers, sample: pd.DataFrame, out: str | None
+) -> None:
     """Write the sample's lines as the competition wants them; a line without a picture gets the best constant."""
     task, data = vector_task(config), Dataset(paths.dataset(config.params.competition))
     ids, columns = list(sample.iloc[:, 0]), list(sample.columns[1:])
@@ -241,11 +248,14 @@ def _write_submission(config: Config, ensemble: Ensemble, answers: Answers, samp
         rest = scoring(config).finished(task.fallback(data, missing))
         p = Scores.concat([p, rest]) if len(row_ids) else rest
         print(f"predict: no picture of {preview(missing)}; these get the best constant", file=sys.stderr)  # noqa: T201
-    _write_checked(task.submission(p, data, columns), sample, task.cell_specs(data, columns), file)
+    _write_checked(task.submission(p, data, columns), sample, task.cell_specs(data, columns), out)
 
 
-def _write_checked(answered: pd.DataFrame, sample: pd.DataFrame, cells: Mapping[str, CellSpec], file: Path) -> None:
+def _write_checked(
+    answered: pd.DataFrame, sample: pd.DataFrame, cells: Mapping[str, CellSpec], out: str | None
+) -> None:
     """Write the sample's lines, of answers by `row_id`; only what passes the check is left."""
+    file = _file(out or _SUBMISSION, _SUBMISSION)
     submission = by_id(answered, sample.iloc[:, 0], str(file)).rename(columns={"row_id": sample.columns[0]})
     with atomic(file) as temporary:
         csv_table.write(submission, temporary)

@@ -233,7 +233,14 @@ def _restored(
     from podium.training.outputs.scores import build
 
     task = vector_task(ensemble.config)
-    model = build(encoder, task, len(task.columns(list(ensemble.labels))), 0)
-    model.use_frozen_engine(paths.cache() / "finetunes" / fingerprint(encoder) / "exported")
+    features: Callable[[np.ndarray], np.ndarray] = restored(
+        build(encoder, task, len(task.columns(list(ensemble.labels))), 0), weights
+    ).features
+    return features
+
+
+def restored(model: Any, weights: tuple[np.ndarray, ...]) -> Any:
+    """Return the `Model` with a saved network's weights, its frozen layers in the engine that the stage takes."""
+    model.use_frozen_engine(paths.cache() / "finetunes" / fingerprint(model.encoder) / "exported")
     model.restore({f"model/{n}": array for n, array in enumerate(weights)})
-    return model.features
+    return model

@@ -19,10 +19,10 @@ from podium.contracts.dataset import Dataset
 from podium.imaging import regions
 from podium.imaging.images import UnreadableImageError, resize
 from podium.imaging.views import VIEWS, apply
+from podium.serving.ensemble import restored
 from podium.serving.runtime import Picture, Row
 from podium.storage.rowcache import RowCache, row_key
 from podium.training.encoder import find
-from podium.training.finetuning import fingerprint
 from podium.training.trained import TrainedNetwork
 
 ROWS_AT_ONCE = 64  # whose pictures are in memory, or fewer
@@ -92,13 +92,9 @@ def _started(config: Config, name: str) -> _Member:
     competition, encoder = config.params.competition, find(config.params.finetunes[name], where)
     kind = plugins.find("outputs", task.predictions.kind, where)
     problem = kind(encoder, task, Dataset(paths.dataset(competition)), where)
-    folder, networks = paths.models(competition, name), []
-    for one in models.that_predict(folder):
-        saved, model = models.load(folder, one), problem.build(0)
-        model.use_frozen_engine(paths.cache() / "finetunes" / fingerprint(encoder) / "exported")
-        model.restore({f"model/{n}": array for n, array in enumerate(saved.weights)})
-        networks.append((model, saved))
-    return _Member(problem, networks)
+    folder = paths.models(competition, name)
+    saved = [models.load(folder, one) for one in models.that_predict(folder)]
+    return _Member(problem, [(restored(problem.build(0), one.weights), one) for one in saved])
 
 
 def _read(config: Config, rows: Iterator[Row]) -> _Loaded:
